@@ -1,0 +1,14 @@
+//! edgemint turns "this person is signed in" into "this browser may read exactly these private
+//! files from CloudFront, for the next hour".
+//!
+//! The modules stand in the order of their dependencies, which point upward in this list only;
+//! `tests/layering.rs` enforces it. The core needs no feature and compiles alone.
+
+// The core: pure. No async, no sockets, no files, no environment, no logging, and no clock but
+// the one in `clock`.
+pub mod access;
+pub mod clock;
+pub mod cookies;
+pub mod identity;
+pub mod policy;
+pub mod signing;
