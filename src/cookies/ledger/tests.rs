@@ -1,0 +1,171 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::access::Grant;
+use crate::policy::{Custom, Policy, Resource};
+use crate::signing::{PrivateKey, SigningKey, sign};
+
+const NOW: EpochSeconds = EpochSeconds(1_000_000);
+const HOST: &str = "viewer.example.org";
+
+fn scope(path: &str) -> CookieScope {
+    let path = PathPrefix::parse(path).unwrap();
+    CookieScope { domain: Some("example.org".to_owned()), path }
+}
+
+fn digest(number: u8) -> SetDigest {
+    SetDigest([number; 8])
+}
+
+fn set(path: &str, number: u8, hash: HashAlgorithm) -> SignedSet {
+    let pem = include_str!("../../../keys-example/p-256.private.pem");
+    let key = Arc::new(PrivateKey::from_pem(pem).unwrap());
+    let resource = Resource::parse(&format!("https://data.example.org{path}*")).unwrap();
+    let policy = Policy::custom(Custom {
+        resource: resource.clone(),
+        expires: NOW.plus(3600),
+        starts: None,
+        source_ip: None,
+    });
+    let key = SigningKey { id: "K1EXAMPLE".parse().unwrap(), key };
+    let signed = sign(&Grant::by_operator(resource), policy.unwrap(), &key, hash).unwrap();
+    SignedSet { scope: scope(path), digest: digest(number), signed: Arc::new(signed) }
+}
+
+fn ledger_in(lines: &[String]) -> Ledger {
+    let line = lines.last().unwrap();
+    let value = line.strip_prefix("__Host-edgemint-ledger=").unwrap();
+    Ledger::parse(value.split(';').next().unwrap()).unwrap()
+}
+
+fn issue(ledger: &Ledger, sets: &[SignedSet]) -> Renewal {
+    let permitted: Vec<_> = sets.iter().map(|set| (set.scope.clone(), set.digest)).collect();
+    ledger.renew(HOST, sets, &permitted, NOW)
+}
+
+#[test]
+fn a_set_is_three_lines_with_every_attribute() {
+    let lines = issue(&Ledger::default(), &[set("/lab-a/", 1, HashAlgorithm::Sha1)]).lines;
+    assert_eq!(lines.len(), 4);
+    for (line, name) in lines.iter().zip(["Policy", "Signature", "Key-Pair-Id"]) {
+        assert!(line.starts_with(&format!("CloudFront-{name}=")), "{line}");
+        assert!(
+            line.ends_with(
+                "; HttpOnly; SameSite=Lax; Secure; Path=/lab-a/; Domain=example.org; Max-Age=3600"
+            ),
+            "{line}"
+        );
+    }
+    assert_eq!(
+        lines[3],
+        "__Host-edgemint-ledger=1|1003600|0101010101010101|example.org|/lab-a/; \
+         SameSite=Lax; Secure; Path=/; Max-Age=3600"
+    );
+}
+
+#[test]
+fn sha_256_needs_a_fourth_cookie_and_sha_1_removes_it() {
+    let first = issue(&Ledger::default(), &[set("/lab-a/", 1, HashAlgorithm::Sha256)]).lines;
+    assert!(first[3].starts_with("CloudFront-Hash-Algorithm=SHA256; "), "{}", first[3]);
+    let back = issue(&ledger_in(&first), &[set("/lab-a/", 2, HashAlgorithm::Sha1)]).lines;
+    assert!(back[0].starts_with("CloudFront-Hash-Algorithm=; "), "{}", back[0]);
+    assert!(back[0].ends_with("Path=/lab-a/; Domain=example.org; Max-Age=0"), "{}", back[0]);
+    let renewed = issue(&ledger_in(&back), &[set("/lab-a/", 2, HashAlgorithm::Sha1)]).lines;
+    assert!(!renewed.iter().any(|line| line.contains("Hash-Algorithm")));
+}
+
+#[test]
+fn issuing_removes_every_listed_set_that_it_does_not_replace() {
+    let before = [set("/lab-a/", 1, HashAlgorithm::Sha1), set("/lab-b/", 2, HashAlgorithm::Sha1)];
+    let ledger = ledger_in(&issue(&Ledger::default(), &before).lines);
+    let renewal = issue(&ledger, &[set("/lab-b/", 3, HashAlgorithm::Sha1)]);
+    assert_eq!(renewal.removed, 1);
+    for name in ["Policy", "Expires", "Signature", "Key-Pair-Id", "Hash-Algorithm"] {
+        let start = format!("CloudFront-{name}=; ");
+        let removed = |line: &&String| line.starts_with(&start) && line.contains("Path=/lab-a/;");
+        assert_eq!(renewal.lines.iter().filter(removed).count(), 1, "{name}");
+    }
+    assert!(!ledger_in(&renewal.lines).to_string().contains("/lab-a/"));
+}
+
+#[test]
+fn a_listed_set_stays_while_it_is_permitted() {
+    let ledger =
+        ledger_in(&issue(&Ledger::default(), &[set("/lab-a/", 1, HashAlgorithm::Sha1)]).lines);
+    let new = [set("/lab-b/", 2, HashAlgorithm::Sha1)];
+    let permitted = [(scope("/lab-a/"), digest(1)), (scope("/lab-b/"), digest(2))];
+    let renewal = ledger.renew(HOST, &new, &permitted, NOW);
+    assert_eq!(renewal.removed, 0);
+    let after = ledger_in(&renewal.lines);
+    assert!(after.holds(&scope("/lab-a/"), digest(1), 3600, NOW));
+    assert!(after.holds(&scope("/lab-b/"), digest(2), 3600, NOW));
+    let another_person = [(scope("/lab-a/"), digest(9)), (scope("/lab-b/"), digest(2))];
+    assert_eq!(ledger.renew(HOST, &new, &another_person, NOW).removed, 1);
+}
+
+#[test]
+fn nothing_issued_removes_everything_and_the_ledger_itself() {
+    let sets = [set("/lab-a/", 1, HashAlgorithm::Sha1)];
+    let ledger = ledger_in(&issue(&Ledger::default(), &sets).lines);
+    let lines = ledger.renew(HOST, &[], &[], NOW).lines;
+    assert_eq!(lines.len(), 6);
+    assert_eq!(lines[5], "__Host-edgemint-ledger=; SameSite=Lax; Secure; Path=/; Max-Age=0");
+}
+
+#[test]
+fn holds_wants_more_than_half_of_the_life() {
+    let sets = [set("/lab-a/", 1, HashAlgorithm::Sha1)];
+    let ledger = ledger_in(&issue(&Ledger::default(), &sets).lines);
+    let holds = |now| ledger.holds(&scope("/lab-a/"), digest(1), 3600, now);
+    assert!(holds(NOW.plus(1799)));
+    assert!(!holds(NOW.plus(1800)));
+    assert!(!holds(NOW.plus(9999)));
+}
+
+#[test]
+fn a_hostile_ledger_is_refused_or_removes_nothing_of_others() {
+    let long = format!("1|{}", "x".repeat(MAX_BYTES));
+    let many = format!("1{}", "|9|0000000000000000||/a/".repeat(MAX_ENTRIES + 1));
+    for value in [
+        "",
+        "2",
+        "1|",
+        "1|1",
+        "1|x|0000000000000000||/a/",
+        "1|+1|0000000000000000||/a/",
+        "1|99999999999999999999|0000000000000000||/a/",
+        "1|1|00||/a/",
+        "1|1|000000000000000G||/a/",
+        "1|1|0000000000000000|Example.org|/a/",
+        "1|1|0000000000000000|a..b|/a/",
+        "1|1|0000000000000000|example.org;|/a/",
+        "1|1|0000000000000000||/a",
+        "1|1|0000000000000000||/a/../",
+        "1|1|0000000000000000||/a\r\nSet-Cookie: x=1/",
+        "1|1|0000000000000000||/é/",
+        long.as_str(),
+        many.as_str(),
+    ] {
+        assert!(Ledger::parse(value).is_err(), "{value:?}");
+    }
+    for domain in ["evil.net", "other.example.org", "xample.org"] {
+        let value = format!("1|9|0000000000000000|{domain}|/a/");
+        let renewal = Ledger::parse(&value).unwrap().renew(HOST, &[], &[], NOW);
+        assert_eq!((renewal.removed, renewal.lines.len()), (0, 1), "{domain}");
+    }
+}
+
+#[test]
+fn a_full_ledger_evicts_the_soonest_to_end() {
+    let entries: String = (0..MAX_ENTRIES)
+        .map(|n| format!("|{}|{}|example.org|/p{n}/", NOW.0 + 100 + n as u64, digest(1)))
+        .collect();
+    let ledger = Ledger::parse(&format!("1{entries}")).unwrap();
+    let mut permitted: Vec<_> =
+        (0..MAX_ENTRIES).map(|n| (scope(&format!("/p{n}/")), digest(1))).collect();
+    let new = [set("/new/", 2, HashAlgorithm::Sha1)];
+    permitted.push((scope("/new/"), digest(2)));
+    let renewal = ledger.renew(HOST, &new, &permitted, NOW);
+    assert_eq!(renewal.removed, 1);
+    assert!(renewal.lines[0].contains("Path=/p0/;"), "{}", renewal.lines[0]);
+}

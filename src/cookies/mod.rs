@@ -1,0 +1,19 @@
+//! `Set-Cookie` lines: the only place that writes cookie attributes.
+//!
+//! - [`CookieScope`]: the `Domain` and `Path` at which a set lives.
+//! - [`SignedSet`]: three or four CloudFront cookies that belong together.
+//! - [`Ledger`]: what this browser was given, since the service cannot see it: CloudFront's cookies
+//!   live on another host or path than the one that set them.
+//!
+//! Source: RFC 6265 and RFC 6265bis for the attributes; the CloudFront Developer Guide for the
+//! names. Values are never percent-encoded: that would break the signature.
+
+mod attributes;
+mod ledger;
+mod scope;
+mod signed;
+
+pub use self::attributes::expire_load_balancer_session;
+pub use self::ledger::{LEDGER_COOKIE, Ledger, LedgerError, MAX_ENTRIES, Renewal, SetDigest};
+pub use self::scope::CookieScope;
+pub use self::signed::{SignedSet, named_values};

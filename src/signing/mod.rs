@@ -1,0 +1,22 @@
+//! Private keys, signatures over policies, and their verification.
+//!
+//! [`sign`] demands a [`Grant`] and refuses a policy that goes beyond it, so no code path can sign
+//! what nobody decided. [`verify`](verify::verify) does what CloudFront does at the edge, with other
+//! libraries than the signer's: a mistake in one is not repeated in the other.
+
+mod algorithm;
+mod key;
+mod pem;
+mod published;
+mod ring;
+mod sign;
+pub mod verify;
+
+pub use self::algorithm::{HashAlgorithm, UnknownHash};
+pub use self::key::{KeyPairId, KeyPairIdError, PrivateKey, PublicKey, SigningKey};
+pub use self::pem::KeyError;
+pub use self::ring::{KeyRing, KeyState, RingError, RingMember};
+pub use self::sign::{SignError, SignedPolicy, sign};
+
+#[cfg(doc)]
+use crate::access::Grant;
