@@ -1,0 +1,97 @@
+#!/bin/sh
+# Installs the foreign tools that the integration tests drive. Says one line for each thing it
+# installs, and nothing when all is there.
+set -eu
+cd "$(dirname "$0")"
+
+main() {
+    one_at_a_time
+    need node nodejs npm
+    need npm npm
+    need python3 python3 python3-venv
+    need openssl openssl
+    at_least_node_20
+    at_least_python_3_11
+    node_packages
+    python_packages
+    chromium
+}
+
+# Two runs at once would build the same folders: the second waits for the first.
+one_at_a_time() {
+    if command -v flock >/dev/null; then
+        exec 9<install.sh
+        flock 9
+    fi
+}
+
+# need COMMAND PACKAGE...: the command, from these Debian packages where it is missing.
+need() {
+    wanted=$1
+    shift
+    command -v "$wanted" >/dev/null || debian_packages "$wanted" "$@"
+    command -v "$wanted" >/dev/null || fail "$wanted is still missing after installing: $*"
+}
+
+at_least_node_20() {
+    node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' ||
+        fail "Node.js $(node --version) is too old: install version 20 or later and put it first in PATH"
+}
+
+at_least_python_3_11() {
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$(python3 --version) is too old: install version 3.11 or later and put it first in PATH"
+}
+
+node_packages() {
+    cmp -s package-lock.json node_modules/.installed && return
+    echo "tests/tools: installing node_modules"
+    npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null ||
+        fail "run: cd tests/tools && npm ci"
+    cp package-lock.json node_modules/.installed
+}
+
+python_packages() {
+    cmp -s requirements.txt venv/.installed && venv/bin/python -c 'import botocore, cryptography' 2>/dev/null && return
+    python3 -c 'import ensurepip' 2>/dev/null || debian_packages "python3 -m venv" python3-venv
+    echo "tests/tools: installing venv"
+    rm -rf venv
+    python3 -m venv venv && venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt ||
+        fail "run: cd tests/tools && python3 -m venv venv && venv/bin/python -m pip install -r requirements.txt"
+    cp requirements.txt venv/.installed
+}
+
+# The tests start $CHROMIUM, or else /usr/bin/chromium.
+chromium() {
+    if [ -n "${CHROMIUM:-}" ]; then
+        [ -x "$CHROMIUM" ] || fail "CHROMIUM=$CHROMIUM is not a program: set it to a Chromium, or unset it"
+        return
+    fi
+    [ -x /usr/bin/chromium ] || debian_packages /usr/bin/chromium chromium fonts-dejavu-core
+    [ -x /usr/bin/chromium ] || fail "/usr/bin/chromium is still missing: install Chromium and set CHROMIUM to its path"
+}
+
+# debian_packages WHAT PACKAGE...: installs them as root on Debian, or fails with the command to run.
+debian_packages() {
+    what=$1
+    shift
+    command -v apt-get >/dev/null ||
+        fail "$what is missing: install it (on Debian: apt-get install --no-install-recommends $*)"
+    [ "$(id -u)" = 0 ] ||
+        fail "$what is missing, run: sudo apt-get update && sudo apt-get install --no-install-recommends $*"
+    echo "tests/tools: installing $*"
+    log=$(mktemp)
+    if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        fail "$what is missing, run: apt-get update && apt-get install --no-install-recommends $*"
+    fi
+    rm -f "$log"
+}
+
+fail() {
+    echo "tests/tools: $1" >&2
+    exit 1
+}
+
+main
