@@ -12,3 +12,9 @@ pub mod cookies;
 pub mod identity;
 pub mod policy;
 pub mod signing;
+
+// Everything else needs the `service` feature.
+#[cfg(feature = "service")]
+pub mod bundle;
+#[cfg(feature = "service")]
+pub mod config;

@@ -1,0 +1,43 @@
+//! Values from the environment: `EDGEMINT_<KEY>`, with `__` between the parts of a key.
+
+use std::collections::BTreeMap;
+
+const PREFIX: &str = "EDGEMINT_";
+
+/// Variables that override keys of the file.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+/// One variable, and the key that it overrides.
+pub(super) struct Override<'a> {
+    pub(super) variable: &'a str,
+    pub(super) key: Vec<String>,
+    pub(super) value: &'a str,
+}
+
+impl Environment {
+    /// Keeps the variables that are ours.
+    pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let ours = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX));
+        Self(ours.collect())
+    }
+
+    pub(super) fn overrides(&self) -> impl Iterator<Item = Override<'_>> {
+        self.0.iter().map(|(variable, value)| {
+            let key = variable[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
+            Override { variable, key, value }
+        })
+    }
+}
+
+/// Returns the variables of this process; those that are not UTF-8 are none of ours.
+#[must_use]
+pub fn process_environment() -> Environment {
+    #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
+    let variables = std::env::vars_os();
+    Environment::new(
+        variables.filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    )
+}

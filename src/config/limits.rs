@@ -1,0 +1,87 @@
+//! `[limits]`: every limit, with its default and its bounds.
+
+use std::time::Duration;
+
+use super::quantity::{duration_within, within};
+use super::raw;
+use super::source::Problems;
+
+/// Every limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections open at once; one more gets 503 and is closed.
+    pub connections: usize,
+    /// Requests in work at once; one more gets 503.
+    pub requests: usize,
+    /// Bytes of a request's head. A load balancer passes 64 KB of headers and 16 KB of request line.
+    pub header_bytes: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// From a request's first byte to its last header.
+    pub header_timeout: Duration,
+    /// From the last header to the end of the body.
+    pub body_timeout: Duration,
+    /// From the last header to the answer.
+    pub request_timeout: Duration,
+    /// From one request to the next. Longer than the load balancer's 60 s, or it meets closed
+    /// connections and answers 502.
+    pub idle_timeout: Duration,
+    /// From SIGTERM until connections are cut.
+    pub drain_timeout: Duration,
+    /// Threads that sign; none given means one per core.
+    pub signing_threads: usize,
+    /// Signatures that wait for a thread; one more gets 503.
+    pub signing_queue: usize,
+    /// Sets of cookies in one answer. Each takes about 900 bytes, and an nginx in between has room
+    /// for 4 KB of headers; further sets are issued on demand.
+    pub sets_per_answer: usize,
+    /// Fetches of verification keys per minute.
+    pub key_fetches_per_minute: u32,
+    /// Bytes of the viewer bundle, all of it in memory.
+    pub bundle_bytes: u64,
+}
+
+pub(super) fn check(raw: raw::Limits, problems: &mut Problems) -> Option<Limits> {
+    let p = problems;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let connections = within("limits.connections", raw.connections, 4096, 1..=1_000_000, p);
+    let requests = within("limits.requests", raw.requests, 1024, 1..=1_000_000, p);
+    let header_bytes = within("limits.header_bytes", raw.header_bytes, 81_920, 8192..=1_048_576, p);
+    let body_bytes = within("limits.body_bytes", raw.body_bytes, 16_384, 0..=16_777_216, p);
+    let seconds = |key, value: Option<&raw::Duration>, default, bounds, p: &mut Problems| {
+        duration_within(key, value, default, bounds, p)
+    };
+    let header = raw.header_timeout.as_ref();
+    let header_timeout = seconds("limits.header_timeout", header, 10, 1..=300, p);
+    let body_timeout = seconds("limits.body_timeout", raw.body_timeout.as_ref(), 10, 1..=300, p);
+    let request_timeout =
+        seconds("limits.request_timeout", raw.request_timeout.as_ref(), 30, 1..=300, p);
+    let idle_timeout = seconds("limits.idle_timeout", raw.idle_timeout.as_ref(), 90, 75..=4000, p);
+    let drain_timeout = seconds("limits.drain_timeout", raw.drain_timeout.as_ref(), 25, 0..=600, p);
+    let signing_threads = within("limits.signing_threads", raw.signing_threads, cores, 1..=1024, p);
+    let signing_queue = within("limits.signing_queue", raw.signing_queue, 256, 1..=100_000, p);
+    let sets = within("limits.sets_per_answer", raw.sets_per_answer, 4, 1..=16, p);
+    let fetches =
+        within("limits.key_fetches_per_minute", raw.key_fetches_per_minute, 30, 1..=6000, p);
+    let bundle_bytes = within("limits.bundle_bytes", raw.bundle_bytes, 512 << 20, 1..=64 << 30, p);
+    Some(Limits {
+        connections: size(connections?),
+        requests: size(requests?),
+        header_bytes: size(header_bytes?),
+        body_bytes: size(body_bytes?),
+        header_timeout: header_timeout?,
+        body_timeout: body_timeout?,
+        request_timeout: request_timeout?,
+        idle_timeout: idle_timeout?,
+        drain_timeout: drain_timeout?,
+        signing_threads: size(signing_threads?),
+        signing_queue: size(signing_queue?),
+        sets_per_answer: size(sets?),
+        key_fetches_per_minute: u32::try_from(fetches?).unwrap_or(u32::MAX),
+        bundle_bytes: bundle_bytes?,
+    })
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

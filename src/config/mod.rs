@@ -1,0 +1,106 @@
+//! Configuration: one TOML file and the environment, turned into types that cannot be wrong.
+//!
+//! [`load`] reads, [`raw`] spells the file's keys, and one module per section checks it. All
+//! problems are reported at once, each with file, line and key. This is the only reader of the
+//! environment.
+
+mod alb;
+mod distribution;
+mod environment;
+mod keys;
+mod limits;
+mod log;
+mod quantity;
+pub mod raw;
+mod rules;
+mod site;
+mod source;
+mod viewer;
+
+use std::path::{Path, PathBuf};
+
+pub use self::alb::{AlbFront, Groups, KeyUrl};
+pub use self::distribution::Distribution;
+pub use self::environment::{Environment, process_environment};
+pub use self::keys::{KeySource, Keys};
+pub use self::limits::Limits;
+pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::site::Site;
+pub use self::source::{ConfigError, Problem};
+use self::source::{Problems, Source};
+pub use self::viewer::Viewer;
+use crate::access::Rule;
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the service listens and what it is called.
+    pub site: Site,
+    /// The load balancer in front.
+    pub alb: AlbFront,
+    /// The data hosts.
+    pub distributions: Vec<Distribution>,
+    /// Who may see what.
+    pub rules: Vec<Rule>,
+    /// Where signing keys come from.
+    pub keys: Keys,
+    /// The viewer bundle, if there is one.
+    pub viewer: Option<Viewer>,
+    /// How the log is written.
+    pub log: Log,
+    /// Every limit.
+    pub limits: Limits,
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// [`ConfigError`] lists everything that is wrong, each with its place.
+pub fn load(file: &Path, environment: &Environment) -> Result<Config, ConfigError> {
+    let text = source::read(file)?;
+    parse(file, &text, environment)
+}
+
+/// Checks the text of a configuration file, without reading any file.
+///
+/// # Errors
+/// [`ConfigError`] lists everything that is wrong, each with its place.
+pub fn parse(file: &Path, text: &str, environment: &Environment) -> Result<Config, ConfigError> {
+    let source = Source::parse(file, text, environment)?;
+    let raw: raw::Config = source.read()?;
+    let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+    let mut problems = Problems::default();
+    let config = check(raw, &folder, &mut problems);
+    match (config, problems.is_empty()) {
+        (Some(config), true) => Ok(config),
+        _ => Err(source.error(problems)),
+    }
+}
+
+/// Checks section by section; a section that is wrong leaves a problem and no value.
+fn check(raw: raw::Config, folder: &PathBuf, problems: &mut Problems) -> Option<Config> {
+    let identity = raw.identity.unwrap_or_default();
+    let site =
+        site::check(raw.listen, raw.admin_listen, raw.public_url, raw.trusted_hops, problems);
+    let alb = alb::check(identity.alb, site.as_ref(), problems);
+    let distributions =
+        distribution::check(raw.distribution.unwrap_or_default(), site.as_ref(), problems);
+    let rules = rules::check(raw.rule.unwrap_or_default(), &distributions, problems);
+    let keys = keys::check(raw.keys, folder, problems);
+    let viewer = viewer::check(raw.viewer, folder, problems);
+    let log = log::check(raw.log.unwrap_or_default(), problems);
+    let limits = limits::check(raw.limits.unwrap_or_default(), problems);
+    Some(Config {
+        site: site?,
+        alb: alb?,
+        distributions,
+        rules,
+        keys: keys?,
+        viewer,
+        log: log?,
+        limits: limits?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The keys of `edgemint.toml`, as they are spelled; `docs/CONFIGURATION.md` says what they mean and
+//! is tested against these types.
+//!
+//! Every field is optional here, so that one message per missing key can be given.
+
+use serde::{Deserialize, Serialize};
+
+/// A number of seconds, or a text such as `"1h"`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum Duration {
+    /// Seconds.
+    Seconds(u64),
+    /// A number and a unit.
+    Text(String),
+}
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Address and port of the service.
+    pub listen: Option<String>,
+    /// Address and port of `/metrics`.
+    pub admin_listen: Option<String>,
+    /// The viewer's own URL.
+    pub public_url: Option<String>,
+    /// Proxies in front whose `X-Forwarded-For` entries are believed.
+    pub trusted_hops: Option<u8>,
+    /// What vouches for people.
+    pub identity: Option<Identity>,
+    /// The data hosts.
+    pub distribution: Option<Vec<Distribution>>,
+    /// Who may see what.
+    pub rule: Option<Vec<Rule>>,
+    /// Where signing keys come from.
+    pub keys: Option<Keys>,
+    /// The viewer bundle.
+    pub viewer: Option<Viewer>,
+    /// How the log is written.
+    pub log: Option<Log>,
+    /// Every limit.
+    pub limits: Option<Limits>,
+}
+
+/// `[identity]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The load balancer in front.
+    pub alb: Option<Alb>,
+}
+
+/// `[identity.alb]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Alb {
+    /// The load balancer's region.
+    pub region: Option<String>,
+    /// Exact ARNs of our load balancers.
+    pub signer: Option<Vec<String>>,
+    /// The client ID that people are signed in with.
+    pub client: Option<String>,
+    /// The issuer of the provider behind the load balancer.
+    pub issuer: Option<String>,
+    /// Where groups come from.
+    pub groups: Option<Groups>,
+    /// The URL of a public key, with `{kid}`.
+    pub public_key_url: Option<String>,
+    /// The name of the load balancer's session cookie.
+    pub session_cookie: Option<String>,
+}
+
+/// `identity.alb.groups`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Groups {
+    /// The access token's issuer; without it groups come from the load balancer's claims.
+    pub issuer: Option<String>,
+    /// The claim that lists groups.
+    pub claim: Option<String>,
+}
+
+/// `[[distribution]]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distribution {
+    /// The data host.
+    pub host: Option<String>,
+    /// The `Domain` of its cookies.
+    pub cookie_domain: Option<String>,
+}
+
+/// `[[rule]]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// What logs and answers call it.
+    pub name: Option<String>,
+    /// Who is allowed.
+    pub allow: Option<Allow>,
+    /// What they may read.
+    pub resources: Option<Vec<String>>,
+    /// How long cookies live.
+    pub lifetime: Option<Duration>,
+    /// Whether cookies work only from the browser's IPv4 address.
+    pub bind_ip: Option<bool>,
+    /// Whether people with the same grant share one policy.
+    pub share: Option<bool>,
+}
+
+/// `rule.allow`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allow {
+    /// Groups.
+    pub groups: Option<Vec<String>>,
+    /// Domains of verified e-mail addresses.
+    pub email_domains: Option<Vec<String>>,
+    /// Verified e-mail addresses.
+    pub emails: Option<Vec<String>>,
+    /// Subjects.
+    pub subjects: Option<Vec<String>>,
+    /// Everyone who is signed in.
+    pub everyone: Option<bool>,
+}
+
+/// `[keys]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// `dir:<folder>`.
+    pub source: Option<String>,
+    /// `sha1` or `sha256`.
+    pub hash: Option<String>,
+}
+
+/// `[viewer]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Viewer {
+    /// The bundle's folder.
+    pub root: Option<String>,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// `json` or `plain`.
+    pub format: Option<String>,
+    /// `error`, `warn`, `info` or `debug`.
+    pub level: Option<String>,
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Connections open at once.
+    pub connections: Option<u64>,
+    /// Requests in work at once.
+    pub requests: Option<u64>,
+    /// Bytes of a request's head.
+    pub header_bytes: Option<u64>,
+    /// Bytes of a request's body.
+    pub body_bytes: Option<u64>,
+    /// From a request's first byte to its last header.
+    pub header_timeout: Option<Duration>,
+    /// From the last header to the end of the body.
+    pub body_timeout: Option<Duration>,
+    /// From the last header to the answer.
+    pub request_timeout: Option<Duration>,
+    /// From one request to the next.
+    pub idle_timeout: Option<Duration>,
+    /// From SIGTERM to the end.
+    pub drain_timeout: Option<Duration>,
+    /// Threads that sign.
+    pub signing_threads: Option<u64>,
+    /// Signatures waiting for a thread.
+    pub signing_queue: Option<u64>,
+    /// Sets of cookies in one answer.
+    pub sets_per_answer: Option<u64>,
+    /// Fetches of verification keys per minute.
+    pub key_fetches_per_minute: Option<u64>,
+    /// Bytes of the viewer bundle.
+    pub bundle_bytes: Option<u64>,
+}

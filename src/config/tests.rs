@@ -1,0 +1,167 @@
+use super::*;
+
+const MINIMAL: &str = r#"
+public_url = "https://viewer.example.org"
+
+[identity.alb]
+region = "us-east-1"
+signer = ["arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/viewer/0123456789abcdef"]
+client = "4n0tarealclientid"
+
+[[distribution]]
+host = "data.example.org"
+
+[[rule]]
+name = "lab-a"
+allow = { groups = ["lab-a"] }
+resources = ["https://data.example.org/lab-a/*"]
+
+[keys]
+source = "dir:keys"
+"#;
+
+fn parse_with(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    parse(Path::new("/etc/edgemint.toml"), text, &Environment::new(variables))
+        .map_err(|error| error.to_string())
+}
+
+fn error(text: &str) -> String {
+    parse_with(text, &[]).unwrap_err()
+}
+
+#[test]
+fn the_minimal_file_gets_defaults() {
+    let config = parse_with(MINIMAL, &[]).unwrap();
+    assert_eq!(config.site.trusted_hops, 1);
+    assert_eq!(config.rules[0].lifetime, crate::access::Lifetime::DEFAULT);
+    assert_eq!(config.distributions[0].cookie_domain.as_deref(), Some("example.org"));
+    assert_eq!(config.keys.source, KeySource::Folder("/etc/keys".into()));
+    assert!(config.limits.idle_timeout.as_secs() >= 75);
+}
+
+#[test]
+fn an_empty_file_names_everything_that_is_missing() {
+    let text = error("");
+    for key in ["public_url", "identity", "distribution", "rule", "keys.source"] {
+        assert!(text.contains(&format!("edgemint.toml:1: {key}: ")), "{key} in {text}");
+    }
+}
+
+#[test]
+fn problems_name_file_line_and_key() {
+    let text = error(&MINIMAL.replace("[\"lab-a\"] }", "[\"lab-a\"] }\nlifetime = \"1w\""));
+    assert_eq!(
+        text,
+        "/etc/edgemint.toml:15: rule[0].lifetime: \"1w\" is no duration; \
+         write for example \"90s\", \"15m\" or \"1h\""
+    );
+    let text = error(&MINIMAL.replace("lab-a/*", "lab-a*"));
+    assert!(text.starts_with("/etc/edgemint.toml:15: rule[0].resources[0]: "), "{text}");
+}
+
+#[test]
+fn unknown_keys_and_broken_toml_are_refused_with_the_line() {
+    let text = error(&MINIMAL.replace("client =", "clint ="));
+    assert!(text.starts_with("/etc/edgemint.toml:7: unknown field `clint`"), "{text}");
+    let text = error("listen = \n");
+    assert!(text.starts_with("/etc/edgemint.toml:1: "), "{text}");
+}
+
+#[test]
+fn the_environment_overrides_every_kind_of_value() {
+    let config = parse_with(
+        MINIMAL,
+        &[
+            ("EDGEMINT_LISTEN", "0.0.0.0:9000"),
+            ("EDGEMINT_TRUSTED_HOPS", "2"),
+            ("EDGEMINT_IDENTITY__ALB__CLIENT", "another"),
+            ("EDGEMINT_RULE__0__LIFETIME", "15m"),
+            ("EDGEMINT_RULE__0__ALLOW", "{ emails = [\"Ada@Example.org\"] }"),
+            ("EDGEMINT_LIMITS__REQUESTS", "7"),
+            ("UNRELATED", "x"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.site.listen.port(), 9000);
+    assert_eq!(config.site.trusted_hops, 2);
+    assert_eq!(config.alb.expected.client, "another");
+    assert_eq!(config.rules[0].lifetime.seconds(), 900);
+    assert_eq!(config.rules[0].allow.emails, ["ada@example.org"]);
+    assert_eq!(config.limits.requests, 7);
+}
+
+#[test]
+fn problems_of_the_environment_name_the_variable() {
+    let text = parse_with(MINIMAL, &[("EDGEMINT_RULE__0__LIFETIME", "soon")]).unwrap_err();
+    assert!(text.starts_with("EDGEMINT_RULE__0__LIFETIME: rule[0].lifetime: "), "{text}");
+    let text = parse_with(MINIMAL, &[("EDGEMINT_LISTNE", "x")]).unwrap_err();
+    assert!(text.starts_with("EDGEMINT_LISTNE: unknown field `listne`"), "{text}");
+    let text = parse_with(MINIMAL, &[("EDGEMINT_TRUSTED_HOPS", "many")]).unwrap_err();
+    assert!(text.starts_with("EDGEMINT_TRUSTED_HOPS: "), "{text}");
+}
+
+#[test]
+fn odd_variables_never_panic() {
+    for name in [
+        "EDGEMINT_",
+        "EDGEMINT____",
+        "EDGEMINT_RULE__9__NAME",
+        "EDGEMINT_RULE__X",
+        "EDGEMINT_LISTEN__A__B",
+        "EDGEMINT_0",
+        "EDGEMINT_RULE__0__0__NAME",
+    ] {
+        let _ = parse_with(MINIMAL, &[(name, "1")]);
+    }
+}
+
+#[test]
+fn without_an_exact_signer_nothing_starts() {
+    let start = MINIMAL.find("signer").unwrap();
+    let end = start + MINIMAL[start..].find('\n').unwrap();
+    for line in [
+        "",
+        "signer = []",
+        "signer = [\"*\"]",
+        "signer = [\"arn:aws:elasticloadbalancing:us-east-1:123456789012:\"]",
+    ] {
+        let text = error(&format!("{}{line}{}", &MINIMAL[..start], &MINIMAL[end..]));
+        assert!(text.contains("identity.alb.signer"), "{text}");
+    }
+}
+
+#[test]
+fn rules_that_would_overlap_are_refused_by_name() {
+    let second = r#"
+[[rule]]
+name = "inner"
+allow = { everyone = true }
+resources = ["https://data.example.org/lab-a/raw/*"]
+lifetime = "8h"
+"#;
+    let text = error(&format!("{MINIMAL}{second}"));
+    assert!(text.contains("\"inner\"") && text.contains("\"lab-a\""), "{text}");
+}
+
+#[test]
+fn a_resource_on_an_unknown_host_is_refused() {
+    let text =
+        error(&MINIMAL.replace("https://data.example.org/lab", "https://dta.example.org/lab"));
+    assert!(
+        text.contains("https://dta.example.org is not the host of any [[distribution]]"),
+        "{text}"
+    );
+}
+
+#[test]
+fn stand_ins_are_refused_by_a_site_on_a_network() {
+    let keys = "region = \"us-east-1\"\npublic_key_url = \"http://127.0.0.1:9000/{kid}\"";
+    let text = error(&MINIMAL.replace("region = \"us-east-1\"", keys));
+    assert!(text.contains("identity.alb.public_key_url"), "{text}");
+    let text = error(&MINIMAL.replace("123456789012", "000000000000"));
+    assert!(text.contains("stand-in"), "{text}");
+    let groups = "region = \"us-east-1\"\ngroups = { issuer = \"http://127.0.0.1:9/x\" }";
+    let text = error(&MINIMAL.replace("region = \"us-east-1\"", groups));
+    assert!(text.contains("identity.alb.groups.issuer"), "{text}");
+}
