@@ -15,6 +15,10 @@ pub mod signing;
 
 // Everything else needs the `service` feature.
 #[cfg(feature = "service")]
+pub mod authn;
+#[cfg(feature = "service")]
 pub mod bundle;
 #[cfg(feature = "service")]
 pub mod config;
+#[cfg(feature = "service")]
+pub mod keystore;
