@@ -21,4 +21,8 @@ pub mod bundle;
 #[cfg(feature = "service")]
 pub mod config;
 #[cfg(feature = "service")]
+pub mod issuer;
+#[cfg(feature = "service")]
 pub mod keystore;
+#[cfg(feature = "service")]
+pub mod telemetry;
