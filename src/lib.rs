@@ -19,10 +19,16 @@ pub mod authn;
 #[cfg(feature = "service")]
 pub mod bundle;
 #[cfg(feature = "service")]
+pub mod cli;
+#[cfg(feature = "service")]
 pub mod config;
+#[cfg(feature = "service")]
+pub mod demo;
 #[cfg(feature = "service")]
 pub mod issuer;
 #[cfg(feature = "service")]
 pub mod keystore;
+#[cfg(feature = "service")]
+pub mod server;
 #[cfg(feature = "service")]
 pub mod telemetry;

@@ -26,7 +26,10 @@ pub struct Limits {
     /// From one request to the next. Longer than the load balancer's 60 s, or it meets closed
     /// connections and answers 502.
     pub idle_timeout: Duration,
-    /// From SIGTERM until connections are cut.
+    /// From SIGTERM until no new connections are accepted; `/readyz` says no meanwhile. Behind a load
+    /// balancer, its deregistration delay.
+    pub shutdown_delay: Duration,
+    /// From then until requests still at work are cut.
     pub drain_timeout: Duration,
     /// Threads that sign; none given means one per core.
     pub signing_threads: usize,
@@ -57,6 +60,8 @@ pub(super) fn check(raw: raw::Limits, problems: &mut Problems) -> Option<Limits>
     let request_timeout =
         seconds("limits.request_timeout", raw.request_timeout.as_ref(), 30, 1..=300, p);
     let idle_timeout = seconds("limits.idle_timeout", raw.idle_timeout.as_ref(), 90, 75..=4000, p);
+    let shutdown_delay =
+        seconds("limits.shutdown_delay", raw.shutdown_delay.as_ref(), 0, 0..=600, p);
     let drain_timeout = seconds("limits.drain_timeout", raw.drain_timeout.as_ref(), 25, 0..=600, p);
     let signing_threads = within("limits.signing_threads", raw.signing_threads, cores, 1..=1024, p);
     let signing_queue = within("limits.signing_queue", raw.signing_queue, 256, 1..=100_000, p);
@@ -73,6 +78,7 @@ pub(super) fn check(raw: raw::Limits, problems: &mut Problems) -> Option<Limits>
         body_timeout: body_timeout?,
         request_timeout: request_timeout?,
         idle_timeout: idle_timeout?,
+        shutdown_delay: shutdown_delay?,
         drain_timeout: drain_timeout?,
         signing_threads: size(signing_threads?),
         signing_queue: size(signing_queue?),

@@ -173,7 +173,9 @@ pub struct Limits {
     pub request_timeout: Option<Duration>,
     /// From one request to the next.
     pub idle_timeout: Option<Duration>,
-    /// From SIGTERM to the end.
+    /// From SIGTERM until no new connections are accepted.
+    pub shutdown_delay: Option<Duration>,
+    /// From then until requests still at work are cut.
     pub drain_timeout: Option<Duration>,
     /// Threads that sign.
     pub signing_threads: Option<u64>,

@@ -5,6 +5,7 @@
 //! libraries than the signer's: a mistake in one is not repeated in the other.
 
 mod algorithm;
+mod generate;
 mod key;
 mod pem;
 mod published;
@@ -13,6 +14,7 @@ mod sign;
 pub mod verify;
 
 pub use self::algorithm::{HashAlgorithm, UnknownHash};
+pub use self::generate::generate_rsa_pem;
 pub use self::key::{KeyPairId, KeyPairIdError, PrivateKey, PublicKey, SigningKey};
 pub use self::pem::KeyError;
 pub use self::ring::{KeyRing, KeyState, RingError, RingMember};

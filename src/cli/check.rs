@@ -1,0 +1,143 @@
+//! `edgemint check`: is this configuration right?
+
+use clap::Args;
+use serde_json::json;
+
+use super::output::{say, say_json};
+use super::{ConfigFile, Done};
+use crate::access::{Allow, Rule};
+use crate::config::{Config, ConfigError, process_environment};
+use crate::server::{Snapshot, SnapshotError};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
+    let file = &options.file.config;
+    let loaded = Snapshot::load(file, &process_environment());
+    let problems = match &loaded {
+        Ok(_) => Vec::new(),
+        Err(error) => problems(error),
+    };
+    if options.json {
+        say_json(&json!({ "ok": loaded.is_ok(), "problems": problems }))?;
+    } else {
+        for problem in &problems {
+            say(problem["text"].as_str().unwrap_or_default());
+        }
+    }
+    let Ok(snapshot) = loaded else { return Ok(Done::No) };
+    if !options.json {
+        say(&format!("ok  {}", file.display()));
+        describe(&snapshot);
+    }
+    Ok(Done::Yes)
+}
+
+fn problems(error: &SnapshotError) -> Vec<serde_json::Value> {
+    match error {
+        SnapshotError::Config(ConfigError::Wrong(problems)) => problems
+            .iter()
+            .map(|problem| {
+                json!({
+                    "place": problem.place,
+                    "key": problem.key,
+                    "message": problem.message,
+                    "text": problem.to_string(),
+                })
+            })
+            .collect(),
+        other => vec![json!({ "message": other.to_string(), "text": other.to_string() })],
+    }
+}
+
+fn describe(snapshot: &Snapshot) {
+    let config = &snapshot.config;
+    line("viewer", config.site.public_url.as_str());
+    for distribution in &config.distributions {
+        let cookies = distribution.cookie_domain.as_ref().map_or_else(
+            || "cookies for this host only".to_owned(),
+            |domain| format!("cookies with Domain={domain}"),
+        );
+        line("data", &format!("{}, {cookies}", distribution.base));
+    }
+    for rule in &config.rules {
+        line("rule", &describe_rule(rule));
+    }
+    let key = snapshot.ring.active();
+    line("keys", &format!("{} signs, {}, {}", key.id, key.key.public().kind(), config.keys.hash));
+    match &snapshot.bundle {
+        Some(bundle) => line(
+            "bundle",
+            &format!(
+                "{} files, {} KB in memory",
+                bundle.files().len(),
+                bundle.total_bytes() / 1024
+            ),
+        ),
+        None => line("bundle", "none: files are served by something else"),
+    }
+    for advice in advice(config) {
+        line("note", &advice);
+    }
+}
+
+fn line(label: &str, text: &str) {
+    say(&format!("    {label:<7} {text}"));
+}
+
+fn describe_rule(rule: &Rule) -> String {
+    let Allow { groups, email_domains, emails, subjects, everyone } = &rule.allow;
+    let mut who = Vec::new();
+    for (kind, names) in [
+        ("groups", groups),
+        ("e-mail at", email_domains),
+        ("e-mail", emails),
+        ("subjects", subjects),
+    ] {
+        if !names.is_empty() {
+            who.push(format!("{kind} {}", names.join(", ")));
+        }
+    }
+    if *everyone {
+        who.push("everyone signed in".to_owned());
+    }
+    let resources: Vec<String> = rule.resources.iter().map(ToString::to_string).collect();
+    let bound = if rule.bind_ip { ", bound to the browser's IPv4 address" } else { "" };
+    format!(
+        "{}: {} may read {} for {}{bound}",
+        rule.name,
+        who.join("; "),
+        resources.join(" "),
+        rule.lifetime
+    )
+}
+
+/// What is not wrong, but surprises people.
+fn advice(config: &Config) -> Vec<String> {
+    let mut advice = Vec::new();
+    if config.distributions.iter().any(|distribution| distribution.cookie_domain.is_none()) {
+        advice.push(
+            "data is served from the viewer's own host: HTML in it would run as the viewer, so let \
+             every data answer carry Content-Security-Policy: sandbox; default-src 'none'"
+                .to_owned(),
+        );
+    }
+    if config.rules.iter().any(|rule| rule.bind_ip) {
+        advice.push(
+            "rules bind cookies to an IPv4 address: do not enable IPv6 on that distribution"
+                .to_owned(),
+        );
+    }
+    advice.push(
+        "let CloudFront list the bucket (s3:ListBucket), so that absent objects are 404 and not 403"
+            .to_owned(),
+    );
+    advice
+}

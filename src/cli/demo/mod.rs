@@ -1,0 +1,75 @@
+//! `edgemint demo`: the whole loop on this machine.
+
+mod browser;
+mod site;
+mod walk;
+
+use anyhow::Context as _;
+use clap::Args;
+
+use self::site::Site;
+use super::output::say;
+use super::{Done, logging};
+use crate::config::{Log, LogFormat, LogLevel};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Walk the loop by HTTP without a browser, print what happens, and exit with 0 or 1.
+    #[arg(long)]
+    check: bool,
+    /// The viewer's port; data and sign-in take the next two, load balancer keys the third.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Print JSON (with --check).
+    #[arg(long, requires = "check")]
+    json: bool,
+}
+
+pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    if options.check {
+        return runtime.block_on(async {
+            // Any free ports, so that a demo that is open stays open.
+            let site = Site::start(None).await?;
+            walk::run(&site, options.json).await
+        });
+    }
+    logging::start(Log { format: LogFormat::Plain, level: LogLevel::Info });
+    runtime.block_on(async {
+        let site = Site::start(Some(options.port)).await?;
+        welcome(&site);
+        tokio::signal::ctrl_c().await.context("cannot hear Ctrl-C")?;
+        say("\nThe demo is over; its keys and its configuration are gone.");
+        Ok(Done::Yes)
+    })
+}
+
+fn welcome(site: &Site) {
+    say(&format!(
+        "
+  edgemint demo: everything runs on this machine, with fresh keys and no AWS account.
+
+  Open    {viewer}/
+
+  Try     Sign in as Ada: lab A's neurons open, lab B's cells are refused by the edge.
+          Sign out, sign in as Ben: the other way around, and nothing of Ada's is left.
+          Sign in as Noor, who is in no group: nothing opens.
+          Watch the clock: cookies live 60 seconds here and renew themselves.
+
+  Behind  {viewer}   a stand-in load balancer, in front of edgemint
+          {data}     a stand-in CloudFront edge, in front of private data
+          {login}    a stand-in identity provider
+
+  Config  {config}
+
+  Stop    Ctrl-C
+",
+        viewer = site.viewer,
+        data = site.data,
+        login = site.login,
+        config = site.config_file().display(),
+    ));
+}

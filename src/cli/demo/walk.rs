@@ -1,0 +1,196 @@
+//! `edgemint demo --check`: the loop by HTTP, step by step.
+
+use anyhow::Context as _;
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::super::Done;
+use super::super::output::{say, say_json};
+use super::browser::Browser;
+use super::site::Site;
+use crate::demo::people::PEOPLE;
+
+/// A walk under way.
+struct Walk<'a> {
+    site: &'a Site,
+    browser: Browser,
+    steps: Vec<Step>,
+    json: bool,
+}
+
+struct Step {
+    what: String,
+    seen: String,
+    ok: bool,
+}
+
+pub(super) async fn run(site: &Site, json: bool) -> anyhow::Result<Done> {
+    let hosts = [site.viewer.host(), site.data.host(), site.login.host()];
+    let browser = Browser::open(&hosts)?;
+    let mut walk = Walk { site, browser, steps: Vec::new(), json };
+    walk.signed_out().await?;
+    walk.as_ada().await?;
+    walk.as_ben().await?;
+    walk.as_noor().await?;
+    walk.sign_out().await?;
+    walk.finish()
+}
+
+impl Walk<'_> {
+    async fn signed_out(&mut self) -> anyhow::Result<()> {
+        self.heading("Nobody is signed in");
+        let page = self.viewer(Method::GET, "/").await?;
+        self.expect("the viewer itself is public", &page, 200);
+        let refused = self.viewer(Method::POST, "/session/cookies").await?;
+        self.expect("cookies are refused", &refused, 401);
+        self.read("/lab-a/neurons.zarr/.zattrs", "MissingKey").await
+    }
+
+    async fn as_ada(&mut self) -> anyhow::Result<()> {
+        self.sign_in("Ada").await?;
+        let renewed = self.viewer(Method::POST, "/session/cookies").await?;
+        self.expect("cookies are renewed", &renewed, 200);
+        let summary: Value = serde_json::from_slice(&renewed.bytes().await?)?;
+        let lives = summary["expires_in"].as_u64().unwrap_or_default();
+        self.note("they live about a minute", &format!("{lives} s"), (50..=60).contains(&lives));
+        self.read("/lab-a/neurons.zarr/.zattrs", "").await?;
+        let range = [("range", "bytes=0-9")];
+        let part = self.data("/lab-a/neurons.zarr/0/.zarray", &range).await?;
+        self.expect("Ada reads ten bytes of it", &part, 206);
+        self.read("/lab-b/cells.zarr/.zattrs", "MissingKey").await?;
+        let stolen = self.browser.cookies_for(&self.data_url("/lab-a/x")?);
+        let other = self.data("/lab-b/cells.zarr/.zattrs", &[("cookie", &stolen)]).await?;
+        self.expect_denial("her cookies, carried over by hand, do not help", other, "AccessDenied")
+            .await
+    }
+
+    async fn as_ben(&mut self) -> anyhow::Result<()> {
+        self.sign_in("Ben").await?;
+        self.read("/lab-b/cells.zarr/.zattrs", "").await?;
+        self.read("/lab-a/neurons.zarr/.zattrs", "MissingKey").await?;
+        self.nothing_left("/lab-a/x", "of Ada's cookies nothing is left")
+    }
+
+    async fn as_noor(&mut self) -> anyhow::Result<()> {
+        self.sign_in("Noor").await?;
+        let refused = self.viewer(Method::POST, "/session/cookies").await?;
+        self.expect("no rule opens anything", &refused, 403);
+        self.read("/atlas/section.zarr/.zattrs", "MissingKey").await?;
+        self.nothing_left("/lab-b/x", "of Ben's cookies nothing is left")
+    }
+
+    async fn sign_out(&mut self) -> anyhow::Result<()> {
+        self.sign_in("Dana").await?;
+        self.read("/atlas/section.zarr/.zattrs", "").await?;
+        let out = self.viewer(Method::POST, "/session/logout").await?;
+        self.expect("Dana signs out", &out, 204);
+        self.nothing_left("/atlas/x", "of Dana's cookies nothing is left")?;
+        let session = self.viewer(Method::GET, "/session").await?;
+        self.expect("nobody is signed in any more", &session, 401);
+        Ok(())
+    }
+
+    /// Follows the redirects of a sign-in the way a browser does.
+    async fn sign_in(&mut self, name: &str) -> anyhow::Result<()> {
+        self.heading(&format!("{name} signs in"));
+        let person = PEOPLE.iter().find(|person| person.name.starts_with(name));
+        let person = person.with_context(|| format!("there is no {name}"))?.id;
+        let out = self.viewer(Method::POST, "/session/logout").await?;
+        anyhow::ensure!(out.status().is_success(), "sign-out answered {}", out.status());
+        let start = self.viewer(Method::GET, "/session/login?return_to=/").await?;
+        self.expect("the load balancer asks for sign-in", &start, 302);
+        let authorize = location(&start)?;
+        let query = Url::parse(&authorize)?.query().unwrap_or_default().to_owned();
+        let form = format!("{query}&person={person}");
+        let chosen = self.browser.send(Method::POST, &authorize, &[], Some(form)).await?;
+        let returned = self.browser.send(Method::GET, &location(&chosen)?, &[], None).await?;
+        let back = self.browser.send(Method::GET, &location(&returned)?, &[], None).await?;
+        self.expect("the service gives cookies and goes on", &back, 303);
+        Ok(())
+    }
+
+    async fn read(&mut self, path: &str, denial: &str) -> anyhow::Result<()> {
+        let response = self.data(path, &[]).await?;
+        if denial.is_empty() {
+            self.expect(&format!("{path} opens"), &response, 200);
+            return Ok(());
+        }
+        self.expect_denial(&format!("{path} is refused"), response, denial).await
+    }
+
+    async fn viewer(&mut self, method: Method, path: &str) -> anyhow::Result<Response> {
+        let url = format!("{}{path}", self.site.viewer);
+        self.browser.send(method, &url, &[], None).await
+    }
+
+    async fn data(&mut self, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<Response> {
+        let url = self.data_url(path)?;
+        self.browser.send(Method::GET, url.as_str(), headers, None).await
+    }
+
+    fn data_url(&self, path: &str) -> anyhow::Result<Url> {
+        Ok(Url::parse(&format!("{}{path}", self.site.data))?)
+    }
+
+    fn nothing_left(&mut self, path: &str, what: &str) -> anyhow::Result<()> {
+        let left = self.browser.cookies_for(&self.data_url(path)?);
+        let count = left.split("; ").filter(|pair| pair.starts_with("CloudFront-")).count();
+        self.note(what, &format!("{count} cookies"), count == 0);
+        Ok(())
+    }
+
+    fn expect(&mut self, what: &str, response: &Response, status: u16) {
+        let seen = response.status().as_u16();
+        self.note(what, &seen.to_string(), seen == status);
+    }
+
+    async fn expect_denial(
+        &mut self,
+        what: &str,
+        response: Response,
+        code: &str,
+    ) -> anyhow::Result<()> {
+        let status = response.status().as_u16();
+        let xml = response.text().await?;
+        let inner = xml.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+        let seen = inner.map_or("no code", |(code, _)| code).to_owned();
+        self.note(what, &format!("{status} {seen}"), status == 403 && seen == code);
+        Ok(())
+    }
+
+    fn heading(&self, text: &str) {
+        if !self.json {
+            say(&format!("\n{text}"));
+        }
+    }
+
+    fn note(&mut self, what: &str, seen: &str, ok: bool) {
+        if !self.json {
+            let mark = if ok { "ok  " } else { "FAIL" };
+            say(&format!("  {mark}  {what:<52} {seen}"));
+        }
+        self.steps.push(Step { what: what.to_owned(), seen: seen.to_owned(), ok });
+    }
+
+    fn finish(self) -> anyhow::Result<Done> {
+        let failed = self.steps.iter().filter(|step| !step.ok).count();
+        if self.json {
+            let steps: Vec<Value> = self
+                .steps
+                .iter()
+                .map(|step| json!({ "what": step.what, "seen": step.seen, "ok": step.ok }))
+                .collect();
+            say_json(&json!({ "ok": failed == 0, "steps": steps }))?;
+        } else {
+            say(&format!("\n{} steps, {failed} failed", self.steps.len()));
+        }
+        Ok(if failed == 0 { Done::Yes } else { Done::No })
+    }
+}
+
+fn location(response: &Response) -> anyhow::Result<String> {
+    let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+    let location = location.with_context(|| format!("no redirect but {}", response.status()))?;
+    Ok(response.url().join(location)?.to_string())
+}

@@ -1,0 +1,70 @@
+//! `edgemint keys`: manage the keys that sign.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::Done;
+use super::output::{say, say_json};
+use crate::keystore;
+use crate::signing::{KeyPairId, KeyState};
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum Action {
+    /// Add a private key to a folder of keys: the first one signs, a further one waits.
+    ///
+    /// Make the key and give its public half to CloudFront first, which tells the ID:
+    ///
+    ///   openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem
+    ///   openssl pkey -in key.pem -pubout
+    #[command(verbatim_doc_comment)]
+    Import {
+        /// The folder that keys.source names as dir:FOLDER; made if it is not there.
+        #[arg(long, value_name = "FOLDER", default_value = "keys")]
+        dir: PathBuf,
+        /// The ID that CloudFront shows for the public half.
+        #[arg(long, value_name = "ID")]
+        key_pair_id: KeyPairId,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// The private key, a PEM file; - reads standard input.
+        #[arg(value_name = "KEY.pem")]
+        key: PathBuf,
+    },
+}
+
+pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
+    let Action::Import { dir, key_pair_id, json, key } = action;
+    let pem = read(key).with_context(|| format!("cannot read {}", key.display()))?;
+    let imported = keystore::import(dir, key_pair_id, &pem)?;
+    if *json {
+        say_json(&json!({
+            "key_pair_id": imported.id.to_string(),
+            "state": imported.state.to_string(),
+            "fingerprint": imported.fingerprint,
+        }))?;
+        return Ok(Done::Yes);
+    }
+    say(&format!("{} is {} in {}", imported.id, imported.state, dir.display()));
+    say(&format!("fingerprint of the public half: {}", imported.fingerprint));
+    if imported.state == KeyState::Staged {
+        say("Another key signs; this one waits.");
+    }
+    Ok(Done::Yes)
+}
+
+fn read(path: &PathBuf) -> std::io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    if path.as_os_str() == "-" {
+        std::io::stdin().take(1 << 16).read_to_string(&mut text)?;
+    } else {
+        std::fs::File::open(path)?.take(1 << 16).read_to_string(&mut text)?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,30 @@
+//! Printing. A reader that goes away, such as `head`, is no failure.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Prints a line of result.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Prints a line for the person, apart from the result.
+pub(super) fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints what went wrong.
+pub(super) fn complain(message: &str) {
+    let mut lines = message.lines();
+    note(&format!("edgemint: {}", lines.next().unwrap_or_default()));
+    for line in lines {
+        note(&format!("          {line}"));
+    }
+}
+
+/// Prints a result for machines.
+pub(super) fn say_json(value: &impl Serialize) -> anyhow::Result<()> {
+    say(&serde_json::to_string_pretty(value)?);
+    Ok(())
+}

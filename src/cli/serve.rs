@@ -1,0 +1,79 @@
+//! `edgemint serve`: run the service.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Done, logging};
+use crate::authn::{Fetcher, HttpFetcher};
+use crate::clock::SystemClock;
+use crate::config::process_environment;
+use crate::server::{AppState, Server, Snapshot, Stopping};
+use crate::telemetry::OPERATION;
+
+pub(super) fn run(config: &Path) -> anyhow::Result<Done> {
+    let environment = process_environment();
+    let snapshot = Snapshot::load(config, &environment)?;
+    logging::start(snapshot.config.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(async {
+        let delay = snapshot.config.limits.shutdown_delay;
+        let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new().context("cannot set up TLS")?);
+        let state = AppState::new(snapshot, Arc::new(SystemClock), &fetcher);
+        let server = Server::bind(state.clone(), config.to_owned(), environment).await?;
+        announce(&state, &server)?;
+        let (stop, stopping) = watch::channel(Stopping::No);
+        tokio::select! {
+            () = server.serve(stopping) => {}
+            stopped = stop_on_signals(stop, delay) => stopped?,
+        }
+        tracing::info!(target: OPERATION, event = "stopped", "stopped");
+        Ok(Done::Yes)
+    })
+}
+
+fn announce(state: &AppState, server: &Server) -> anyhow::Result<()> {
+    let snapshot = state.snapshot();
+    let listen = server.local_address().context("cannot tell the port")?;
+    tracing::info!(
+        target: OPERATION,
+        event = "started",
+        version = env!("CARGO_PKG_VERSION"),
+        %listen,
+        public_url = %snapshot.config.site.public_url,
+        key = %snapshot.ring.active().id,
+        rules = snapshot.config.rules.len(),
+        "ready"
+    );
+    Ok(())
+}
+
+/// The first signal stops softly, the second at once.
+async fn stop_on_signals(stop: watch::Sender<Stopping>, delay: Duration) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot hear SIGINT")?;
+    let delay = tokio::select! {
+        _ = terminate.recv() => delay,
+        _ = interrupt.recv() => Duration::ZERO,
+    };
+    tracing::info!(target: OPERATION, event = "stopping", "stopping: finishing open requests");
+    let _ = stop.send(Stopping::Draining);
+    let close = async {
+        tokio::time::sleep(delay).await;
+        let _ = stop.send(Stopping::Closing);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = close => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

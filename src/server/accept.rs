@@ -1,0 +1,178 @@
+//! The accept loop: every timeout and limit of a connection is set here.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::connection::{Activity, Patience, Verdict, Watched};
+use super::request::Peer;
+use super::state::AppState;
+use super::{Stopping, router};
+use crate::config::Limits;
+use crate::telemetry::OPERATION;
+
+/// Streams that one HTTP/2 connection may have open at once.
+const HTTP2_STREAMS: u32 = 128;
+
+/// Streams that one HTTP/2 connection may reset before it is closed (CVE-2023-44487).
+const HTTP2_RESETS: usize = 20;
+
+/// The answer at the limit of connections.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
+                      Connection: close\r\n\r\n";
+
+/// How long the answer at the limit may take to be sent.
+const FULL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves people's requests until the service stops.
+pub(super) async fn serve(
+    listener: TcpListener,
+    state: AppState,
+    stopping: watch::Receiver<Stopping>,
+) {
+    serve_router(listener, router(state.clone()), state, stopping).await;
+}
+
+/// Serves a router until the service stops.
+pub(super) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    state: AppState,
+    mut stopping: watch::Receiver<Stopping>,
+) {
+    let limits = state.snapshot().config.limits;
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    let mut closing = pin!(closing(&mut stopping));
+    let (close, closed) = watch::channel(false);
+    loop {
+        let (socket, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, mostly: wait for some to be given back.
+                    tracing::warn!(target: OPERATION, event = "accept.failed", %error, "cannot accept");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+            Some(_) = connections.join_next() => continue,
+            () = &mut closing => break,
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            state.metrics().connections_refused.inc();
+            connections.spawn(turn_away(socket));
+            continue;
+        };
+        let connection = Connection {
+            router: router.clone(),
+            peer,
+            limits: state.snapshot().config.limits,
+            closed: closed.clone(),
+        };
+        let state = state.clone();
+        connections.spawn(async move {
+            state.metrics().connections.inc();
+            connection.run(socket).await;
+            state.metrics().connections.dec();
+            drop(place);
+        });
+    }
+    drop(listener);
+    let _ = close.send(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain_timeout, all).await.is_err() {
+        tracing::warn!(target: OPERATION, event = "stop.cut", "requests were cut at the drain timeout");
+    }
+}
+
+async fn closing(stopping: &mut watch::Receiver<Stopping>) {
+    let _ = stopping.wait_for(|stage| *stage >= Stopping::Closing).await;
+}
+
+async fn turn_away(mut socket: TcpStream) {
+    let _ = tokio::time::timeout(FULL_TIMEOUT, async {
+        socket.write_all(FULL).await?;
+        socket.shutdown().await
+    })
+    .await;
+}
+
+struct Connection {
+    router: Router,
+    peer: SocketAddr,
+    limits: Limits,
+    closed: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn run(mut self, socket: TcpStream) {
+        // Answers are small and waited for.
+        let _ = socket.set_nodelay(true);
+        let activity = Activity::new();
+        let patience =
+            Patience { head: self.limits.header_timeout, idle: self.limits.idle_timeout };
+        let socket = TokioIo::new(Watched { socket, activity: activity.clone() });
+        let builder = builder(&self.limits);
+        let router = TowerToHyperService::new(self.router.clone());
+        let (account, peer) = (activity.clone(), Peer(self.peer.ip()));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            let answering = account.begin();
+            request.extensions_mut().insert(peer);
+            let answer = router.call(request);
+            async move { answer.await.map(|response| answering.until_sent(response)) }
+        });
+        let mut serving = pin!(builder.serve_connection(socket, service));
+        let mut told = false;
+        loop {
+            let until = match activity.judge(patience) {
+                Verdict::WaitUntil(until) => until,
+                Verdict::Stuck => return,
+                Verdict::Idle if told => return,
+                Verdict::Idle => {
+                    serving.as_mut().graceful_shutdown();
+                    told = true;
+                    tokio::time::Instant::now() + FULL_TIMEOUT
+                }
+            };
+            tokio::select! {
+                _ = serving.as_mut() => return,
+                () = tokio::time::sleep_until(until) => {}
+                _ = self.closed.wait_for(|closed| *closed), if !told => {
+                    serving.as_mut().graceful_shutdown();
+                    told = true;
+                }
+            }
+        }
+    }
+}
+
+fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(limits.header_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_pending_accept_reset_streams(HTTP2_RESETS)
+        .max_local_error_reset_streams(HTTP2_RESETS);
+    builder
+}

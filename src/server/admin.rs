@@ -1,0 +1,27 @@
+//! `/metrics`, on a listener that people's requests do not reach.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::state::AppState;
+use super::{Stopping, accept};
+
+/// Serves the metrics until the service stops.
+pub(super) async fn serve(
+    listener: TcpListener,
+    state: AppState,
+    stopping: watch::Receiver<Stopping>,
+) {
+    let router = Router::new().route("/metrics", get(metrics)).with_state(state.clone());
+    accept::serve_router(listener, router, state, stopping).await;
+}
+
+async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], state.metrics().to_text())
+}

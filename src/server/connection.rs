@@ -1,0 +1,223 @@
+//! How long one connection may take over what it does.
+//!
+//! Hyper's own header timeout also ends idle connections, and its default would close them under a
+//! load balancer's feet. So each connection keeps account of its phase here, and is closed when a
+//! phase lasts too long: waiting for a request, receiving its head, or not moving while one is
+//! answered.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Response;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// What a connection is doing, since when.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Waiting,
+    ReceivingHead,
+    Answering,
+}
+
+#[derive(Debug)]
+struct Account {
+    phase: Phase,
+    since: Instant,
+    requests: usize,
+    http2: bool,
+}
+
+/// The account of one connection, shared by its socket and its requests.
+#[derive(Clone, Debug)]
+pub(super) struct Activity(Arc<Mutex<Account>>);
+
+/// How long each phase may last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) head: Duration,
+    pub(super) idle: Duration,
+}
+
+/// What to do about a connection whose time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Look again then.
+    WaitUntil(Instant),
+    /// Nothing is under way: close it politely.
+    Idle,
+    /// It holds a place without moving: cut it.
+    Stuck,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Account {
+            phase: Phase::ReceivingHead,
+            since: Instant::now(),
+            requests: 0,
+            http2: false,
+        })))
+    }
+
+    pub(super) fn judge(&self, patience: Patience) -> Verdict {
+        let account = self.account();
+        let (allowed, verdict) = match account.phase {
+            Phase::Waiting => (patience.idle, Verdict::Idle),
+            // Frames between requests of HTTP/2 are no head.
+            Phase::ReceivingHead if account.http2 => (patience.idle, Verdict::Idle),
+            Phase::ReceivingHead => (patience.head, Verdict::Stuck),
+            Phase::Answering => (patience.idle, Verdict::Stuck),
+        };
+        let end = account.since + allowed;
+        if Instant::now() >= end { verdict } else { Verdict::WaitUntil(end) }
+    }
+
+    /// Notes that a request's head is complete; the guard notes the end of its answer.
+    pub(super) fn begin(&self) -> Answering {
+        let mut account = self.account();
+        account.requests += 1;
+        account.phase = Phase::Answering;
+        account.since = Instant::now();
+        Answering(self.clone())
+    }
+
+    fn received(&self, bytes: &[u8]) {
+        let mut account = self.account();
+        if bytes.starts_with(b"PRI * HTTP/2") {
+            account.http2 = true;
+        }
+        match account.phase {
+            Phase::Waiting => {
+                account.phase = Phase::ReceivingHead;
+                account.since = Instant::now();
+            }
+            Phase::Answering => account.since = Instant::now(),
+            // A head that dribbles in does not earn more time.
+            Phase::ReceivingHead => {}
+        }
+    }
+
+    fn sent(&self) {
+        let mut account = self.account();
+        if matches!(account.phase, Phase::Answering) {
+            account.since = Instant::now();
+        }
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Answering(Activity);
+
+impl Answering {
+    /// Keeps the request under way until its answer's body has been sent.
+    pub(super) fn until_sent(self, response: Response<Body>) -> Response<Body> {
+        response.map(|body| Body::new(Guarded { body, _answering: self }))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut account = self.0.account();
+        account.requests -= 1;
+        account.since = Instant::now();
+        if account.requests == 0 {
+            account.phase = Phase::Waiting;
+        }
+    }
+}
+
+struct Guarded {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Guarded {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A socket that keeps account of what passes through it.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    pub(super) socket: S,
+    pub(super) activity: Activity,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.activity.received(&buffer.filled()[before..]);
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.socket).poll_write(context, bytes);
+        if polled.is_ready() {
+            self.activity.sent();
+        }
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(context, buffers);
+        if polled.is_ready() {
+            self.activity.sent();
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+}

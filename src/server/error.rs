@@ -1,0 +1,250 @@
+//! Errors → answers, in one place: RFC 9457 problem documents for scripts, a short page for people.
+//!
+//! What an answer says is what the browser may know. Why a credential was refused is in the log,
+//! under the request's number.
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::json;
+
+use super::pages;
+use super::request::{RequestId, is_navigation};
+use crate::access::Refusal;
+use crate::authn::AuthnError;
+use crate::issuer::IssueError;
+
+/// Everything that ends a request without its answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ServeError {
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    /// Nobody is signed in where the load balancer should have seen to that.
+    #[error("/session/login was reached without sign-in: its listener rule must authenticate")]
+    LoginNotAuthenticated,
+    /// The credential is wrong, or cannot be judged.
+    #[error(transparent)]
+    Authn(#[from] AuthnError),
+    /// The rules open nothing.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    /// No cookies could be made.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// `return_to` leads elsewhere.
+    #[error("return_to is not a path of this site")]
+    ReturnTo,
+    /// `for` is no URL.
+    #[error("for is not an https URL")]
+    For,
+    /// A query that cannot be read.
+    #[error("the query cannot be read")]
+    Query,
+    /// Another site made the browser ask.
+    #[error("the request comes from another site")]
+    CrossSite,
+    /// The request is for another host.
+    #[error("this host name is not served here")]
+    UnknownHost,
+    /// There is no such thing.
+    #[error("there is nothing here")]
+    NotFound,
+    /// There is, but not by this method.
+    #[error("this method is not allowed here")]
+    Method(&'static str),
+    /// The body is too large.
+    #[error("the request's body is too large")]
+    BodyTooLarge,
+    /// The body does not end.
+    #[error("the request's body did not arrive in time")]
+    BodyTimeout,
+    /// The answer takes too long.
+    #[error("the answer was not ready in time")]
+    Timeout,
+    /// Too much to do.
+    #[error("all places for requests are taken")]
+    Busy,
+}
+
+/// What an answer says.
+struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+}
+
+/// Seconds after which a request that met a limit may be tried again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+impl ServeError {
+    /// The answer's status.
+    #[must_use]
+    pub(super) fn status(&self) -> StatusCode {
+        self.problem().status
+    }
+
+    pub(super) fn into_answer(self, headers: &HeaderMap, id: &RequestId) -> Response {
+        let problem = self.problem();
+        let mut response = if is_navigation(headers) {
+            pages::problem(problem.title, &problem.detail, problem.status, id).into_response()
+        } else {
+            let body = json!({
+                "type": format!("urn:edgemint:problem:{}", problem.kind),
+                "title": problem.title,
+                "status": problem.status.as_u16(),
+                "detail": problem.detail,
+                "instance": format!("urn:edgemint:request:{id}"),
+            });
+            let kind = HeaderValue::from_static("application/problem+json");
+            ([(header::CONTENT_TYPE, kind)], body.to_string()).into_response()
+        };
+        *response.status_mut() = problem.status;
+        let answer = response.headers_mut();
+        answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
+        match &self {
+            Self::Method(allowed) => {
+                answer.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            _ if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+                answer.insert(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            _ => {}
+        }
+        response
+    }
+
+    fn problem(&self) -> Problem {
+        let say = |status, kind, title, detail: &str| Problem {
+            status,
+            kind,
+            title,
+            detail: detail.to_owned(),
+        };
+        match self {
+            Self::NotSignedIn => say(
+                StatusCode::UNAUTHORIZED,
+                "not-signed-in",
+                "Nobody is signed in",
+                "Sign in at /session/login and try again.",
+            ),
+            Self::LoginNotAuthenticated => say(
+                StatusCode::UNAUTHORIZED,
+                "login-not-authenticated",
+                "Sign-in did not happen",
+                "The load balancer let this request through without signing anybody in. Its rule \
+                 for /session/login must authenticate.",
+            ),
+            Self::Authn(AuthnError::Refused { .. }) => say(
+                StatusCode::UNAUTHORIZED,
+                "credential-refused",
+                "The credential was refused",
+                "It is not one that this service can accept. Sign out and in again; if that does \
+                 not help, the log tells the reason under this request's number.",
+            ),
+            Self::Authn(AuthnError::Unavailable { .. }) => say(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "keys-unavailable",
+                "Sign-in cannot be checked just now",
+                "The keys that verify it cannot be fetched. Nothing is lost; try again shortly.",
+            ),
+            Self::Refusal(refusal) => no_access(refusal),
+            Self::Issue(error) => not_issued(error),
+            Self::ReturnTo => bad_request(
+                "bad-return-to",
+                "return_to must be a path of this site, such as /?x=1.",
+            ),
+            Self::For => bad_request("bad-for", "for must be the https URL of a file to be read."),
+            Self::Query => bad_request(
+                "bad-query",
+                "The query cannot be read; known are return_to and for, once each.",
+            ),
+            Self::CrossSite => say(
+                StatusCode::FORBIDDEN,
+                "cross-site",
+                "The request comes from another site",
+                "Only pages of this site may ask for this.",
+            ),
+            Self::UnknownHost => say(
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown-host",
+                "This host name is not served here",
+                "The service answers under the name in its public_url only.",
+            ),
+            Self::NotFound => say(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "There is nothing here",
+                "The viewer has no such file.",
+            ),
+            Self::Method(allowed) => Problem {
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                kind: "method-not-allowed",
+                title: "This method is not allowed here",
+                detail: format!("Allowed are {allowed}."),
+            },
+            Self::BodyTooLarge => say(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "The request's body is too large",
+                "Nothing here needs a body of this size.",
+            ),
+            Self::BodyTimeout => say(
+                StatusCode::REQUEST_TIMEOUT,
+                "body-timeout",
+                "The request's body did not arrive in time",
+                "Send it whole, or none at all.",
+            ),
+            Self::Timeout => busy("timeout", "The answer was not ready in time."),
+            Self::Busy => busy("busy", "All places for requests are taken."),
+        }
+    }
+}
+
+fn no_access(refusal: &Refusal) -> Problem {
+    let detail = match refusal {
+        Refusal::NoRule => {
+            "You are signed in, but no rule opens any data to you. Ask the person who runs this \
+             viewer to add you to a group."
+                .to_owned()
+        }
+        Refusal::Withheld(_) => format!("You are signed in, but {refusal}."),
+    };
+    Problem {
+        status: StatusCode::FORBIDDEN,
+        kind: "no-access",
+        title: "Nothing is open to you here",
+        detail,
+    }
+}
+
+fn not_issued(error: &IssueError) -> Problem {
+    match error {
+        IssueError::NotCovered(_) => Problem {
+            status: StatusCode::FORBIDDEN,
+            kind: "not-covered",
+            title: "This is not open to you",
+            detail: "You are signed in, but no rule opens the URL in for to you.".to_owned(),
+        },
+        IssueError::Overloaded => busy("busy", "All signing threads are busy."),
+        _ => busy("cannot-sign", "No cookies can be signed; the log tells why."),
+    }
+}
+
+fn bad_request(kind: &'static str, detail: &str) -> Problem {
+    Problem {
+        status: StatusCode::BAD_REQUEST,
+        kind,
+        title: "The request cannot be understood",
+        detail: detail.to_owned(),
+    }
+}
+
+fn busy(kind: &'static str, detail: &str) -> Problem {
+    Problem {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        kind,
+        title: "The service is busy",
+        detail: format!("{detail} Try again shortly."),
+    }
+}

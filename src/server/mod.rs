@@ -1,0 +1,139 @@
+//! The service: accept connections, answer requests, reload, stop.
+//!
+//! | path | where |
+//! |---|---|
+//! | `/session`, `/session/cookies`, `/session/login`, `/session/logout` | [`session`] |
+//! | `/healthz`, `/readyz` | [`router`] |
+//! | everything else | [`viewer`] |
+//! | `/metrics`, on its own listener | [`admin`] |
+//!
+//! A request passes, in this order: its number, the limit of requests at once, the host's name, the
+//! time limit, the body's limit, and then its handler. Errors become answers in [`error`] only.
+
+mod accept;
+mod admin;
+mod connection;
+mod error;
+mod pages;
+mod record;
+mod reload;
+mod request;
+mod return_to;
+mod router;
+mod session;
+mod snapshot;
+mod state;
+mod viewer;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use self::router::router;
+pub use self::snapshot::{Snapshot, SnapshotError};
+pub use self::state::AppState;
+use crate::config::Environment;
+
+/// A service with its ports bound.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    admin: Option<TcpListener>,
+    state: AppState,
+    config_file: PathBuf,
+    environment: Environment,
+}
+
+/// A port that cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}, which {key} names: {source}")]
+pub struct BindError {
+    key: &'static str,
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stopping {
+    /// Not at all.
+    No,
+    /// Not ready any more, but every request is still answered.
+    Draining,
+    /// Open requests are finished, connections closed.
+    Closing,
+}
+
+impl Server {
+    /// Binds the ports that the configuration names.
+    ///
+    /// # Errors
+    /// [`BindError`] names the address and the key.
+    pub async fn bind(
+        state: AppState,
+        config_file: PathBuf,
+        environment: Environment,
+    ) -> Result<Self, BindError> {
+        let site = state.snapshot().config.site.clone();
+        let listener = bind("listen", site.listen).await?;
+        let admin = match site.admin_listen {
+            Some(address) => Some(bind("admin_listen", address).await?),
+            None => None,
+        };
+        Ok(Self { listener, admin, state, config_file, environment })
+    }
+
+    /// The address that people's requests arrive at.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The address of `/metrics`.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `stopping` says [`Stopping::Closing`] and every request is answered, or the drain
+    /// timeout has passed.
+    pub async fn serve(self, stopping: watch::Receiver<Stopping>) {
+        let state = self.state.clone();
+        let reload = tokio::spawn(reload::follow(
+            state.clone(),
+            self.config_file,
+            self.environment,
+            reload::hang_ups(),
+        ));
+        let admin = self
+            .admin
+            .map(|listener| tokio::spawn(admin::serve(listener, state.clone(), stopping.clone())));
+        let ready = tokio::spawn(withdraw(state.clone(), stopping.clone()));
+        accept::serve(self.listener, state, stopping).await;
+        reload.abort();
+        ready.abort();
+        if let Some(admin) = admin {
+            admin.abort();
+        }
+    }
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { key, address, source })
+}
+
+/// Withdraws readiness as soon as a stop begins, so that load balancers look elsewhere.
+async fn withdraw(state: AppState, mut stopping: watch::Receiver<Stopping>) {
+    if stopping.wait_for(|stage| *stage >= Stopping::Draining).await.is_ok() {
+        state.set_draining();
+    }
+}
+
+/// A shared snapshot, as requests hold it.
+pub type SharedSnapshot = Arc<Snapshot>;

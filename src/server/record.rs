@@ -1,0 +1,76 @@
+//! The record of who got access: one line per issue of cookies, and one per refusal.
+//!
+//! Texts that come from tokens are written with `?`, which escapes control characters, so that a
+//! claim cannot forge a line. Tokens, cookies and keys are never written.
+
+use std::net::IpAddr;
+
+use super::error::ServeError;
+use super::request::RequestId;
+use crate::access::Opened;
+use crate::identity::Identity;
+use crate::issuer::Issued;
+use crate::signing::KeyPairId;
+use crate::telemetry::ACCESS;
+
+pub(super) fn issued(
+    id: &RequestId,
+    identity: &Identity,
+    issued: &Issued,
+    key: &KeyPairId,
+    address: Option<IpAddr>,
+) {
+    let mut rules: Vec<&str> =
+        issued.opened.iter().flat_map(|part| part.rules.iter().map(String::as_str)).collect();
+    rules.dedup();
+    tracing::info!(
+        target: ACCESS,
+        event = "cookies.issued",
+        request_id = %id,
+        front = %identity.front,
+        issuer = ?identity.issuer,
+        subject = ?identity.subject.as_str(),
+        email = ?identity.email.as_ref().map_or("", |email| email.address()),
+        address = %address.map(|address| address.to_string()).unwrap_or_default(),
+        rules = ?rules.join(" "),
+        resources = ?join(&issued.opened),
+        key = %key,
+        until = %issued.expires,
+        removed = issued.removed,
+        "cookies issued"
+    );
+}
+
+pub(super) fn cleared(id: &RequestId, identity: Option<&Identity>, removed: usize) {
+    tracing::info!(
+        target: ACCESS,
+        event = "cookies.cleared",
+        request_id = %id,
+        subject = ?identity.map_or("", |identity| identity.subject.as_str()),
+        removed,
+        "cookies cleared"
+    );
+}
+
+pub(super) fn refused(
+    id: &RequestId,
+    identity: Option<&Identity>,
+    error: &ServeError,
+    address: Option<IpAddr>,
+) {
+    tracing::warn!(
+        target: ACCESS,
+        event = "cookies.refused",
+        request_id = %id,
+        issuer = ?identity.map_or("", |identity| identity.issuer.as_str()),
+        subject = ?identity.map_or("", |identity| identity.subject.as_str()),
+        address = %address.map(|address| address.to_string()).unwrap_or_default(),
+        status = error.status().as_u16(),
+        reason = ?error.to_string(),
+        "cookies refused"
+    );
+}
+
+fn join(opened: &[Opened]) -> String {
+    opened.iter().map(Opened::resource).collect::<Vec<_>>().join(" ")
+}

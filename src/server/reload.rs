@@ -1,0 +1,96 @@
+//! Follows the configuration: on SIGHUP, and when a watched file changes.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use super::snapshot::Snapshot;
+use super::state::AppState;
+use crate::config::Environment;
+use crate::telemetry::OPERATION;
+
+/// How often the watched files are looked at.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Size and time of change of each watched file; `None` for one that is not there.
+type Traces = Vec<Option<(u64, SystemTime)>>;
+
+/// Returns a channel that hears SIGHUP.
+pub(super) fn hang_ups() -> mpsc::Receiver<()> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut signals) = signal(SignalKind::hangup()) else { return };
+        while signals.recv().await.is_some() && sender.send(()).await.is_ok() {}
+    });
+    receiver
+}
+
+/// Reloads for as long as the service runs.
+pub(super) async fn follow(
+    state: AppState,
+    file: PathBuf,
+    environment: Environment,
+    mut hang_ups: mpsc::Receiver<()>,
+) {
+    let mut seen = traces(&state, &file);
+    loop {
+        let asked = tokio::select! {
+            heard = hang_ups.recv() => heard.is_some(),
+            () = tokio::time::sleep(INTERVAL) => false,
+        };
+        let now = traces(&state, &file);
+        if asked || now != seen {
+            reload(&state, &file, &environment).await;
+            // The new snapshot may watch other files.
+            seen = traces(&state, &file);
+        }
+    }
+}
+
+fn traces(state: &AppState, file: &Path) -> Traces {
+    let trace = |path: PathBuf| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.len(), metadata.modified().ok()?))
+    };
+    state.snapshot().watched_files(file).into_iter().map(trace).collect()
+}
+
+/// Loads a whole new snapshot, or keeps the old one and says why.
+async fn reload(state: &AppState, file: &Path, environment: &Environment) {
+    let (path, environment) = (file.to_owned(), environment.clone());
+    let loading = tokio::task::spawn_blocking(move || Snapshot::load(&path, &environment));
+    let problem = match loading.await {
+        Ok(Ok(snapshot)) => {
+            warn_about_ports(state, &snapshot);
+            let key = snapshot.ring.active().id.to_string();
+            let rules = snapshot.config.rules.len();
+            state.swap(snapshot);
+            state.metrics().reloaded(true);
+            tracing::info!(target: OPERATION, event = "reload.done", key, rules, "configuration reloaded");
+            return;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    state.metrics().reloaded(false);
+    tracing::error!(
+        target: OPERATION,
+        event = "reload.failed",
+        problem,
+        "the new configuration is wrong; the old one stays"
+    );
+}
+
+fn warn_about_ports(state: &AppState, new: &Snapshot) {
+    let old = state.snapshot();
+    let (old, new) = (&old.config, &new.config);
+    if old.site.listen != new.site.listen || old.site.admin_listen != new.site.admin_listen {
+        tracing::warn!(
+            target: OPERATION,
+            event = "reload.restart_needed",
+            "listen and admin_listen change at the next start"
+        );
+    }
+}

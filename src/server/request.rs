@@ -1,0 +1,156 @@
+//! What a request tells about itself.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use axum::http::{HeaderMap, Method, header};
+
+use super::error::ServeError;
+use crate::cookies::{LEDGER_COOKIE, Ledger};
+use crate::policy::BaseUrl;
+
+/// The number by which the log and an answer speak of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestId(String);
+
+impl RequestId {
+    /// Returns a new number.
+    #[must_use]
+    pub(super) fn random() -> Self {
+        let mut bytes = [0; 8];
+        // Without random numbers the requests share a number, which harms nobody.
+        let _ = SystemRandom::new().fill(&mut bytes);
+        Self(format!("{:016x}", u64::from_be_bytes(bytes)))
+    }
+
+    /// Returns the number's text.
+    #[must_use]
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The address of the connection's other end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Whether a person waits for a page, as opposed to a script for data.
+pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
+    match text(headers, "sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => prefers_html(headers),
+    }
+}
+
+/// Whether HTML stands in `Accept` before JSON does. Every browser's navigation says so.
+pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
+    let accept = text(headers, header::ACCEPT).unwrap_or_default();
+    match (accept.find("text/html"), accept.find("application/json")) {
+        (Some(html), Some(json)) => html < json,
+        (html, _) => html.is_some(),
+    }
+}
+
+/// Refuses requests that another site made a browser send.
+///
+/// Fetch metadata (W3C) says what a browser vouches for; clients without it send no cookies on a
+/// person's behalf. A navigation may come from anywhere, since it changes nothing but the person's
+/// own cookies; everything else comes from our own pages.
+pub(super) fn check_site(
+    method: &Method,
+    headers: &HeaderMap,
+    public_url: &BaseUrl,
+) -> Result<(), ServeError> {
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && origin.as_bytes() != public_url.as_str().as_bytes()
+    {
+        return Err(ServeError::CrossSite);
+    }
+    let navigation = *method == Method::GET && is_navigation(headers);
+    match text(headers, "sec-fetch-site") {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) if navigation => Ok(()),
+        Some(_) => Err(ServeError::CrossSite),
+    }
+}
+
+/// The browser's ledger. One that this service did not write counts as none; it is replaced.
+pub(super) fn ledger(headers: &HeaderMap) -> Ledger {
+    let prefix = format!("{LEDGER_COOKIE}=");
+    let mut found = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().strip_prefix(prefix.as_str()));
+    match (found.next(), found.next()) {
+        (Some(value), None) => Ledger::parse(value).unwrap_or_default(),
+        _ => Ledger::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn requests_that_another_site_sends_are_refused() {
+        let url = BaseUrl::parse("https://viewer.example.org").unwrap();
+        let refused = |method, pairs: &[_]| check_site(&method, &headers(pairs), &url).is_err();
+        for site in ["cross-site", "same-site"] {
+            assert!(refused(Method::POST, &[("sec-fetch-site", site)]));
+            assert!(refused(
+                Method::GET,
+                &[("sec-fetch-site", site), ("sec-fetch-mode", "no-cors")]
+            ));
+            let click = [("sec-fetch-site", site), ("sec-fetch-mode", "navigate")];
+            assert!(!refused(Method::GET, &click));
+            assert!(refused(Method::POST, &click), "a form on another site signs out or in");
+        }
+        for origin in [
+            "null",
+            "https://evil.net",
+            "https://viewer.example.org.evil.net",
+            "http://viewer.example.org",
+            "https://viewer.example.org:444",
+            "https://data.example.org",
+        ] {
+            assert!(refused(Method::POST, &[("origin", origin)]), "{origin}");
+        }
+        assert!(!refused(Method::POST, &[("origin", "https://viewer.example.org")]));
+        assert!(!refused(Method::POST, &[("sec-fetch-site", "same-origin")]));
+        assert!(!refused(Method::POST, &[]));
+    }
+
+    #[test]
+    fn two_ledgers_count_as_none() {
+        let one = "__Host-edgemint-ledger=1|9|0000000000000000||/a/";
+        assert_ne!(ledger(&headers(&[("cookie", one)])), Ledger::default());
+        assert_eq!(ledger(&headers(&[("cookie", &format!("{one}; {one}"))])), Ledger::default());
+        assert_eq!(ledger(&headers(&[("cookie", "__Host-edgemint-ledger=x")])), Ledger::default());
+    }
+
+    #[test]
+    fn navigations_are_told_from_fetches() {
+        assert!(is_navigation(&headers(&[("sec-fetch-mode", "navigate")])));
+        assert!(!is_navigation(&headers(&[("sec-fetch-mode", "cors"), ("accept", "text/html")])));
+        assert!(is_navigation(&headers(&[("accept", "text/html,*/*")])));
+        assert!(!is_navigation(&headers(&[("accept", "*/*")])));
+        assert!(!prefers_html(&headers(&[("accept", "application/json, text/html")])));
+    }
+}

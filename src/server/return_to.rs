@@ -1,0 +1,107 @@
+//! Where a navigation goes on to: a path of this site, and nowhere else.
+
+use url::Url;
+
+use super::error::ServeError;
+use crate::policy::BaseUrl;
+
+/// The longest `return_to` that is looked at, in bytes.
+const MAX_BYTES: usize = 4096;
+
+/// Reads `return_to` as a path of this site, or as a full URL of it.
+///
+/// Browsers take `\` for `/`, drop tabs and line ends, and read `//host` as another site, so what
+/// holds any of those is refused before it is parsed, and what is left is parsed the way browsers do
+/// (WHATWG URL) and must come out on this site.
+///
+/// # Errors
+/// [`ServeError::ReturnTo`] for everything that could lead elsewhere.
+pub(super) fn parse(text: &str, public_url: &BaseUrl) -> Result<String, ServeError> {
+    let odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\' || !c.is_ascii();
+    if text.len() > MAX_BYTES || text.contains(odd) {
+        return Err(ServeError::ReturnTo);
+    }
+    let path = match text.strip_prefix(public_url.as_str()) {
+        Some("") => "/",
+        Some(rest) => rest,
+        None => text,
+    };
+    if !path.starts_with('/') || path.starts_with("//") {
+        return Err(ServeError::ReturnTo);
+    }
+    let base = Url::parse(public_url.as_str()).map_err(|_| ServeError::ReturnTo)?;
+    let joined = base.join(path).map_err(|_| ServeError::ReturnTo)?;
+    let stays = joined.origin() == base.origin()
+        && joined.username().is_empty()
+        && joined.password().is_none()
+        && !joined.path().starts_with("//");
+    // Back to where sign-in starts would go round in circles.
+    if !stays || joined.path().starts_with("/session/log") || joined.path().starts_with("/oauth2/")
+    {
+        return Err(ServeError::ReturnTo);
+    }
+    Ok(joined[url::Position::BeforePath..].to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> BaseUrl {
+        BaseUrl::parse("https://viewer.example.org").unwrap()
+    }
+
+    #[test]
+    fn paths_of_this_site_pass_with_query_and_fragment() {
+        for (text, expected) in [
+            ("/", "/"),
+            ("/a/b?x=1&y=//z", "/a/b?x=1&y=//z"),
+            ("/#!%7B%22layers%22:[]%7D", "/#!%7B%22layers%22:[]%7D"),
+            ("https://viewer.example.org", "/"),
+            ("https://viewer.example.org/a", "/a"),
+            ("/a/../b", "/b"),
+            ("/session", "/session"),
+        ] {
+            assert_eq!(parse(text, &site()).ok().as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn everything_that_could_lead_elsewhere_is_refused() {
+        let long = format!("/{}", "a".repeat(MAX_BYTES));
+        for text in [
+            "",
+            "a",
+            "//evil.net",
+            "///evil.net",
+            "/\\evil.net",
+            "\\\\evil.net",
+            "/\t/evil.net",
+            "/\n/evil.net",
+            "\t//evil.net",
+            " //evil.net",
+            "/ /evil.net",
+            "https://evil.net",
+            "http://viewer.example.org/",
+            "https://viewer.example.org.evil.net/",
+            "https://viewer.example.org@evil.net/",
+            "https://viewer.example.org:444/",
+            "https:evil.net",
+            "https:/evil.net",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "/..//evil.net",
+            "/.//evil.net",
+            "/%0d%0aSet-Cookie:x\r\n",
+            "/é",
+            "/\u{2028}",
+            "/session/login",
+            "/session/logout",
+            "/oauth2/idpresponse",
+            long.as_str(),
+            "/a/../session/login",
+        ] {
+            assert!(parse(text, &site()).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Paths to handlers, and what every request passes first.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+
+use super::error::ServeError;
+use super::request::{Peer, RequestId};
+use super::state::AppState;
+use super::{session, viewer};
+use crate::policy::BaseUrl;
+use crate::telemetry::Route;
+
+/// Returns the service as a router, ready for a connection or a test.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/session", get(session::show).fallback(not_allowed::<0>))
+        .route(
+            "/session/cookies",
+            get(session::issue)
+                .post(session::issue)
+                .delete(session::clear)
+                .fallback(not_allowed::<1>),
+        )
+        .route("/session/login", get(session::login).fallback(not_allowed::<0>))
+        .route("/session/logout", post(session::logout).fallback(not_allowed::<2>))
+        .route("/session/{*rest}", axum::routing::any(nothing))
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(ready))
+        .fallback(viewer::serve)
+        .layer(from_fn_with_state(state.clone(), pass))
+        .with_state(state)
+}
+
+async fn healthy() -> &'static str {
+    "alive\n"
+}
+
+/// Able to sign: there is always a key, or the service would not have started.
+async fn ready(State(state): State<AppState>) -> Response {
+    let key = state.snapshot().ring.active().id.to_string();
+    let (status, word) = if state.is_ready() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    };
+    let body = serde_json::json!({ "status": word, "key_pair_id": key });
+    (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+}
+
+async fn nothing(request: Request) -> Response {
+    refuse(ServeError::NotFound, &request)
+}
+
+/// Methods that a path knows, by number: a function's type cannot hold a text.
+const ALLOWED: [&str; 3] = ["GET, HEAD", "GET, HEAD, POST, DELETE", "POST"];
+
+async fn not_allowed<const N: usize>(request: Request) -> Response {
+    refuse(ServeError::Method(ALLOWED[N]), &request)
+}
+
+fn refuse(error: ServeError, request: &Request) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::random);
+    error.into_answer(request.headers(), &id)
+}
+
+/// What every request passes: its number, the limits, the host's name.
+async fn pass(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::random();
+    let route = route_of(request.uri().path());
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer([127, 0, 0, 1].into()));
+    request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(id.clone());
+    let headers = request.headers().clone();
+    let mut response = match limited(&state, request, next, route).await {
+        Ok(response) => response,
+        Err(error) => error.into_answer(&headers, &id),
+    };
+    state.metrics().answered(route, response.status().as_u16());
+    harden(response.headers_mut(), &id);
+    response
+}
+
+async fn limited(
+    state: &AppState,
+    request: Request,
+    next: Next,
+    route: Route,
+) -> Result<Response, ServeError> {
+    if route == Route::Health {
+        // Asked by address, and never turned away for being busy.
+        return Ok(next.run(request).await);
+    }
+    let snapshot = state.snapshot();
+    let limits = &snapshot.config.limits;
+    let _admitted = state.admit(limits.requests).ok_or(ServeError::Busy)?;
+    check_host(&request, &snapshot.config.site.public_url)?;
+    let request = read_body(request, limits.body_bytes, limits.body_timeout).await?;
+    tokio::time::timeout(limits.request_timeout, next.run(request))
+        .await
+        .map_err(|_| ServeError::Timeout)
+}
+
+/// One name, spelled one way: answers depend on it, and caches and cookies on what browsers make of it.
+fn check_host(request: &Request, public_url: &BaseUrl) -> Result<(), ServeError> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok(),
+        (None, _) => request.uri().authority().map(axum::http::uri::Authority::as_str),
+        (Some(_), Some(_)) => None,
+    };
+    let matches = host.is_some_and(|host| {
+        host.eq_ignore_ascii_case(public_url.authority())
+            || (!public_url.has_port() && host.eq_ignore_ascii_case(&with_default_port(public_url)))
+    });
+    let target = request.uri().authority().map(axum::http::uri::Authority::as_str);
+    if matches && target.is_none_or(|target| Some(target) == host) {
+        return Ok(());
+    }
+    Err(ServeError::UnknownHost)
+}
+
+fn with_default_port(public_url: &BaseUrl) -> String {
+    let port = if public_url.as_str().starts_with("https:") { 443 } else { 80 };
+    format!("{}:{port}", public_url.host())
+}
+
+/// Nothing here needs a body; one that is sent all the same is read within its limits and dropped.
+async fn read_body(request: Request, most: usize, within: Duration) -> Result<Request, ServeError> {
+    let (parts, body) = request.into_parts();
+    let reading = tokio::time::timeout(within, to_bytes(body, most));
+    reading.await.map_err(|_| ServeError::BodyTimeout)?.map_err(|_| ServeError::BodyTooLarge)?;
+    Ok(Request::from_parts(parts, Body::empty()))
+}
+
+fn harden(headers: &mut HeaderMap, id: &RequestId) {
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        headers.insert("x-request-id", value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+}
+
+fn route_of(path: &str) -> Route {
+    match path {
+        "/session" => Route::Session,
+        "/session/cookies" => Route::Cookies,
+        "/session/login" => Route::Login,
+        "/session/logout" => Route::Logout,
+        "/healthz" | "/readyz" => Route::Health,
+        path if path.starts_with("/session/") => Route::Other,
+        _ => Route::Bundle,
+    }
+}

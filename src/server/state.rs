@@ -1,0 +1,114 @@
+//! What handlers share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+
+use super::snapshot::Snapshot;
+use crate::authn::{Authenticator, CacheLimits, Fetcher};
+use crate::clock::Clock;
+use crate::issuer::Issuer;
+use crate::telemetry::Metrics;
+
+/// What handlers share; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AppState(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    snapshot: ArcSwap<Snapshot>,
+    clock: Arc<dyn Clock>,
+    authenticator: Authenticator,
+    issuer: Issuer,
+    metrics: Arc<Metrics>,
+    draining: AtomicBool,
+    in_work: AtomicUsize,
+}
+
+impl AppState {
+    /// Assembles the service around its first snapshot.
+    #[must_use]
+    pub fn new(snapshot: Snapshot, clock: Arc<dyn Clock>, fetcher: &Arc<dyn Fetcher>) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let limits = snapshot.config.limits;
+        let cache_limits = CacheLimits { fetches_per_minute: limits.key_fetches_per_minute };
+        let counted = metrics.clone();
+        let issuer = Issuer::new(limits.signing_threads, limits.signing_queue, move || {
+            counted.signatures.inc();
+        });
+        metrics.signing_with(&snapshot.ring.active().id.to_string());
+        Self(Arc::new(Shared {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            authenticator: Authenticator::new(clock.clone(), fetcher, cache_limits),
+            clock,
+            issuer,
+            metrics,
+            draining: AtomicBool::new(false),
+            in_work: AtomicUsize::new(0),
+        }))
+    }
+
+    /// The snapshot that holds now; take it once per request.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.snapshot.load_full()
+    }
+
+    /// Swaps the snapshot; requests at work keep theirs.
+    pub fn swap(&self, snapshot: Snapshot) {
+        self.0.metrics.signing_with(&snapshot.ring.active().id.to_string());
+        self.0.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.0.clock.as_ref()
+    }
+
+    /// Verifies identities.
+    #[must_use]
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.0.authenticator
+    }
+
+    /// Issues cookies.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.0.issuer
+    }
+
+    /// Counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Whether the service wants requests.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.0.draining.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_draining(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    /// Takes one of the places for requests at work, if one is left.
+    pub(super) fn admit(&self, most: usize) -> Option<Admitted> {
+        let before = self.0.in_work.fetch_add(1, Ordering::AcqRel);
+        let admitted = Admitted(self.clone());
+        (before < most).then_some(admitted)
+    }
+}
+
+/// A place among the requests at work, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Admitted(AppState);
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.0.0.in_work.fetch_sub(1, Ordering::AcqRel);
+    }
+}
