@@ -1,0 +1,24 @@
+//! One test binary: what belongs where.
+
+/// The edge of the program: arguments, exit codes, what is printed.
+mod cli;
+/// Every key of the configuration stands in its reference, and every example is right.
+mod docs;
+/// Dependencies between modules, and what the core may not use.
+mod layering;
+/// Limits and timeouts, on real connections.
+mod limits;
+/// AWS's own signers sign the same bytes, and verify ours.
+mod oracle_signing;
+/// AWS's own verifier accepts and refuses the tokens that we do.
+mod oracle_tokens;
+/// What holds for every set of rules, every person and every byte.
+mod properties;
+/// `/session` and everything under it, through the router.
+mod session;
+/// A client, a site around the service, and the foreign tools.
+mod support;
+/// The viewer bundle and its cookies, through the router.
+mod viewer;
+/// The demo in a real browser.
+mod browser;
