@@ -1,5 +1,7 @@
 //! One test binary: what belongs where.
 
+/// The demo in a real browser.
+mod browser;
 /// The edge of the program: arguments, exit codes, what is printed.
 mod cli;
 /// Every key of the configuration stands in its reference, and every example is right.
@@ -20,5 +22,3 @@ mod session;
 mod support;
 /// The viewer bundle and its cookies, through the router.
 mod viewer;
-/// The demo in a real browser.
-mod browser;
