@@ -64,16 +64,16 @@ pub enum ConflictReason {
 impl fmt::Display for ConflictReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SharedPath { first: (a, x), second: (b, y) } => write!(
+            Self::SharedPath { first: (rule, resource), second: (other, there) } => write!(
                 f,
-                "rules {a:?} and {b:?} open {x} and {y}: cookie names are fixed, so a browser \
-                 would send both sets to both hosts; give one of them another path"
+                "rules {rule:?} and {other:?} open {resource} and {there}: cookie names are fixed, \
+                 so a browser would send both sets to both hosts; give one of them another path"
             ),
-            Self::InnerMoreGenerous { inner: (a, x), outer: (b, y) } => write!(
+            Self::InnerMoreGenerous { inner: (rule, part), outer: (wide, whole) } => write!(
                 f,
-                "rule {a:?} opens {x} for longer, or from more addresses, than rule {b:?} opens \
-                 {y} around it: one person's cookies may not overlap; give {b:?} terms at least \
-                 as generous, or split the paths"
+                "rule {rule:?} opens {part} for longer, or from more addresses, than rule \
+                 {wide:?} opens {whole} around it: one person's cookies may not overlap; give \
+                 {wide:?} terms at least as generous, or split the paths"
             ),
         }
     }

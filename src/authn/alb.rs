@@ -66,7 +66,7 @@ impl Authenticator {
         for fresh_enough in [KEYS_FRESH, KEYS_REFETCH] {
             let keys = self
                 .provider_keys
-                .get(jwks_url, fresh_enough, |bytes| access_token::Jwks::parse(bytes))
+                .get(jwks_url, fresh_enough, access_token::Jwks::parse)
                 .await
                 .map_err(unavailable)?;
             if let Some(key) = keys.get(&kid) {

@@ -2,6 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 the check failed, 2 usage or configuration.
 
+#![expect(
+    rustdoc::bare_urls,
+    clippy::doc_markdown,
+    reason = "these comments are printed by --help, where backticks and brackets would show"
+)]
+
 mod check;
 mod demo;
 mod keys;

@@ -150,7 +150,7 @@ fn check_arn(arn: &str, region: Option<&str>, laptop: bool) -> Result<(), String
     Ok(())
 }
 
-/// Source: the ELB User Guide, and the README of aws-jwt-verify for GovCloud.
+/// Source: the ELB User Guide, and the README of `aws-jwt-verify` for `GovCloud`.
 fn default_key_url(region: &str) -> String {
     if region.starts_with("us-gov-") {
         return format!(

@@ -44,7 +44,7 @@ pub struct Limits {
     pub bundle_bytes: u64,
 }
 
-pub(super) fn check(raw: raw::Limits, problems: &mut Problems) -> Option<Limits> {
+pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits> {
     let p = problems;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let connections = within("limits.connections", raw.connections, 4096, 1..=1_000_000, p);

@@ -36,7 +36,7 @@ pub enum LogLevel {
     Debug,
 }
 
-pub(super) fn check(raw: raw::Log, problems: &mut Problems) -> Option<Log> {
+pub(super) fn check(raw: &raw::Log, problems: &mut Problems) -> Option<Log> {
     let format = match raw.format.as_deref() {
         None | Some("plain") => LogFormat::Plain,
         Some("json") => LogFormat::Json,

@@ -17,7 +17,7 @@ mod site;
 mod source;
 mod viewer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use self::alb::{AlbFront, Groups, KeyUrl};
 pub use self::distribution::Distribution;
@@ -78,7 +78,7 @@ pub fn parse(file: &Path, text: &str, environment: &Environment) -> Result<Confi
 }
 
 /// Checks section by section; a section that is wrong leaves a problem and no value.
-fn check(raw: raw::Config, folder: &PathBuf, problems: &mut Problems) -> Option<Config> {
+fn check(raw: raw::Config, folder: &Path, problems: &mut Problems) -> Option<Config> {
     let identity = raw.identity.unwrap_or_default();
     let site =
         site::check(raw.listen, raw.admin_listen, raw.public_url, raw.trusted_hops, problems);
@@ -88,8 +88,8 @@ fn check(raw: raw::Config, folder: &PathBuf, problems: &mut Problems) -> Option<
     let rules = rules::check(raw.rule.unwrap_or_default(), &distributions, problems);
     let keys = keys::check(raw.keys, folder, problems);
     let viewer = viewer::check(raw.viewer, folder, problems);
-    let log = log::check(raw.log.unwrap_or_default(), problems);
-    let limits = limits::check(raw.limits.unwrap_or_default(), problems);
+    let log = log::check(&raw.log.unwrap_or_default(), problems);
+    let limits = limits::check(&raw.limits.unwrap_or_default(), problems);
     Some(Config {
         site: site?,
         alb: alb?,

@@ -62,7 +62,8 @@ fn check_one(
     let name = name.and_then(|name| problems.take(&key("name"), check_name(name)));
     let allow = problems.require(&key("allow"), raw.allow, "allow = { groups = [\"lab-a\"] }");
     let allow = allow.and_then(|raw| check_allow(&key("allow"), raw, problems));
-    let resources = check_resources(at, raw.resources.unwrap_or_default(), distributions, problems);
+    let resources =
+        check_resources(at, &raw.resources.unwrap_or_default(), distributions, problems);
     let lifetime = match raw.lifetime {
         None => Some(Lifetime::DEFAULT),
         Some(raw) => problems
@@ -121,7 +122,7 @@ fn lower_case(texts: Option<Vec<String>>) -> Vec<String> {
 
 fn check_resources(
     rule: usize,
-    raw: Vec<String>,
+    raw: &[String],
     distributions: &[Distribution],
     problems: &mut Problems,
 ) -> Option<Vec<ResourceTemplate>> {

@@ -148,7 +148,8 @@ impl<'a> Source<'a> {
         if let Some(index) = position.checked_sub(self.text.len() + 1) {
             return self.variables.get(index).map_or_else(String::new, |name| (*name).to_owned());
         }
-        let line = self.text.as_bytes()[..position].iter().filter(|&&b| b == b'\n').count() + 1;
+        let before = self.text.get(..position).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
         format!("{}:{line}", self.file.display())
     }
 

@@ -16,7 +16,7 @@ const MAX_POLICIES: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     policy: Policy,
-    key_pair_id: KeyPairId,
+    signer: KeyPairId,
     hash: HashAlgorithm,
 }
 
@@ -30,12 +30,12 @@ impl SharedPolicies {
     pub(super) async fn get<F: Future<Output = Result<Arc<SignedPolicy>, IssueError>>>(
         &self,
         policy: &Policy,
-        key_pair_id: &KeyPairId,
+        signer: &KeyPairId,
         hash: HashAlgorithm,
         now: EpochSeconds,
         sign: impl FnOnce() -> F,
     ) -> Result<Arc<SignedPolicy>, IssueError> {
-        let key = Key { policy: policy.clone(), key_pair_id: key_pair_id.clone(), hash };
+        let key = Key { policy: policy.clone(), signer: signer.clone(), hash };
         let cell = self.cell(key, now);
         // Whoever comes first signs, the others wait; if signing fails, the next one tries.
         cell.get_or_try_init(sign).await.cloned()

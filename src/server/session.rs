@@ -19,7 +19,7 @@ use super::{pages, record, return_to};
 use crate::access::{Grant, Opened, decide};
 use crate::authn::browser_address;
 use crate::cookies::{Ledger, expire_load_balancer_session};
-use crate::identity::Identity;
+use crate::identity::{Email, Identity};
 use crate::issuer::{self, IssueError, Issued};
 use crate::telemetry::Outcome;
 
@@ -135,7 +135,7 @@ async fn describe(asked: &Asked<'_>) -> Result<Value, ServeError> {
     Ok(json!({
         "subject": identity.subject.as_str(),
         "issuer": identity.issuer,
-        "email": identity.email.as_ref().map(|email| email.address()),
+        "email": identity.email.as_ref().map(Email::address),
         "email_verified": identity.email.as_ref().is_some_and(|email| email.verified),
         "groups": identity.groups,
         "front": identity.front.to_string(),
@@ -217,7 +217,10 @@ impl Asked<'_> {
     ) -> Result<Issued, ServeError> {
         let ledger = ledger(self.headers);
         let outcome = match self.decide(identity) {
-            Ok(grant) => self.sign(identity, &grant, &ledger, wanted).await.map_err(Into::into),
+            Ok(grant) => {
+                let request = self.request(identity, &grant, &ledger, wanted);
+                self.state.issuer().issue(&request).await.map_err(Into::into)
+            }
             Err(refusal) => Err(refusal.into()),
         };
         match &outcome {
@@ -245,17 +248,6 @@ impl Asked<'_> {
         // A page without cookies is better than none: its script asks for them again.
         let issued = self.issue(&identity, None).await;
         Ok(Some(issued.map(|issued| issued.lines).unwrap_or_default()))
-    }
-
-    async fn sign(
-        &self,
-        identity: &Identity,
-        grant: &Grant,
-        ledger: &Ledger,
-        wanted: Option<&url::Url>,
-    ) -> Result<Issued, IssueError> {
-        let request = self.request(identity, grant, ledger, wanted);
-        self.state.issuer().issue(&request).await
     }
 
     fn request<'r>(

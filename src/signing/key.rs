@@ -4,7 +4,7 @@
 //! in aws-lc-rs for SHA-256 and in OpenSSL for SHA-1, which aws-lc-rs does not sign; the `rsa` crate
 //! leaks timing there (RUSTSEC-2023-0071).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -183,8 +183,12 @@ impl PublicKey {
             Self::Rsa(key) => key.to_public_key_der(),
             Self::P256(key) => key.to_public_key_der(),
         };
-        let digest = Sha256::digest(der.map(|der| der.into_vec()).unwrap_or_default());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        let der = der.map(rsa::pkcs8::Document::into_vec).unwrap_or_default();
+        let mut hexadecimal = String::with_capacity(64);
+        for byte in Sha256::digest(der) {
+            let _ = write!(hexadecimal, "{byte:02x}");
+        }
+        hexadecimal
     }
 
     /// Whether the private half is public knowledge, in `keys-example/`.

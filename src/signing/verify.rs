@@ -209,8 +209,7 @@ pub fn verify(request: &EdgeRequest<'_>, keys: &TrustedKeys) -> Result<Policy, D
         Some(text) => base64::decode(text).map_err(|e| Denial::Signature(e.into()))?,
     };
     let hash = match signed.get("Hash-Algorithm") {
-        None => HashAlgorithm::Sha1,
-        Some("SHA1") => HashAlgorithm::Sha1,
+        None | Some("SHA1") => HashAlgorithm::Sha1,
         Some("SHA256") => HashAlgorithm::Sha256,
         Some(other) => return Err(Denial::Hash(excerpt(other))),
     };

@@ -1,4 +1,5 @@
 //! One test binary: what belongs where.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 /// The demo in a real browser.
 mod browser;

@@ -1,12 +1,376 @@
+use axum::body::Body;
 use axum::http::Method;
+use edgemint::clock::Clock as _;
+use edgemint::demo::tokens::{ClaimsHeader, ClaimsSigner};
 use serde_json::json;
 
-use crate::support::{App, person};
+use crate::support::{ARN, App, CLIENT, CONFIG, ISSUER, NOW, bare, claims_of, person};
+
+const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
+
+fn cookie_names(lines: &[String]) -> Vec<&str> {
+    lines.iter().filter_map(|line| line.split('=').next()).collect()
+}
 
 #[tokio::test]
 async fn cookies_are_issued_to_a_person_whose_group_has_a_rule() {
     let app = App::new();
-    let answer = app.of(person("Ada"), Method::POST, "/session/cookies").await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.json()["resources"], json!(["https://data.example.org/lab-a/*"]));
+    for method in [Method::GET, Method::POST] {
+        let answer = app.of(person("Ada"), method, "/session/cookies").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let body = answer.json();
+        assert_eq!(body["resources"], json!(["https://data.example.org/lab-a/*"]));
+        assert_eq!(body["expires_in"], 3600);
+        let refresh = body["refresh_in"].as_u64().unwrap();
+        assert!((2700..=3060).contains(&refresh), "{refresh}");
+        assert_eq!(body["expires_at"], NOW.plus(3600).to_string());
+        let lines = answer.set_cookies();
+        assert_eq!(
+            cookie_names(&lines),
+            [
+                "CloudFront-Policy",
+                "CloudFront-Signature",
+                "CloudFront-Key-Pair-Id",
+                "__Host-edgemint-ledger"
+            ]
+        );
+        assert_eq!(answer.header("cache-control"), "no-store, private");
+    }
+}
+
+#[tokio::test]
+async fn the_session_says_who_what_and_until_when() {
+    let app = App::new();
+    let answer = app.of(person("Chen"), Method::GET, "/session").await;
+    let body = answer.json();
+    assert_eq!(body["subject"], person("Chen").id);
+    assert_eq!(body["groups"], json!(["lab-a", "lab-b"]));
+    assert_eq!(body["rules"], json!(["lab-a", "lab-b"]));
+    assert_eq!(body["front"], "alb");
+    assert_eq!(body["until"], NOW.plus(120).to_string());
+    let page =
+        app.with_headers(person("Chen"), Method::GET, "/session", &[("accept", "text/html")]).await;
+    assert!(page.text().contains("https://data.example.org/lab-b/*"), "{}", page.text());
+    assert!(page.header("content-security-policy").contains("default-src 'none'"));
+}
+
+#[tokio::test]
+async fn verified_addresses_open_what_unverified_ones_do_not() {
+    let app = App::new();
+    let dana = app.of(person("Dana"), Method::POST, "/session/cookies").await;
+    assert_eq!(dana.json()["resources"], json!(["https://data.example.org/atlas/*"]));
+    let noor = app.of(person("Noor"), Method::POST, "/session/cookies").await;
+    assert_eq!(noor.status, 403);
+    assert_eq!(noor.json()["type"], "urn:edgemint:problem:no-access");
+}
+
+#[tokio::test]
+async fn nobody_gets_401_and_never_a_redirect() {
+    let app = App::new();
+    for path in ["/session", "/session/cookies", "/session/login"] {
+        let answer = app.anonymous(Method::GET, path).await;
+        assert_eq!(answer.status, 401, "{path}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert!(answer.set_cookies().is_empty());
+    }
+    let request = bare(Method::GET, "/session").header(NAVIGATE.0, NAVIGATE.1);
+    let page = app.send(request.body(Body::empty()).unwrap()).await;
+    assert!(page.text().contains("Sign in") && page.status == 401);
+}
+
+#[tokio::test]
+async fn unsigned_headers_are_no_identity() {
+    let app = App::new();
+    let request = bare(Method::POST, "/session/cookies")
+        .header("x-amzn-oidc-identity", person("Ada").id)
+        .header("x-amzn-oidc-accesstoken", app.access_token(person("Ada")))
+        .header("x_amzn_oidc_data", app.claims_token(person("Ada")))
+        .header("authorization", format!("Bearer {}", app.access_token(person("Ada"))));
+    let answer = app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.json()["type"], "urn:edgemint:problem:not-signed-in");
+}
+
+#[tokio::test]
+async fn a_wrong_credential_is_a_refusal() {
+    let app = App::new();
+    let ada = person("Ada");
+    let good = app.claims_token(ada);
+    let stranger = ClaimsSigner::generate().unwrap();
+    let header =
+        ClaimsHeader { signer: ARN, client: CLIENT, issuer: ISSUER, expires: NOW.plus(120) };
+    let mint = |signer: &ClaimsSigner, header: &ClaimsHeader<'_>| {
+        signer.mint(header, &claims_of(ada)).unwrap()
+    };
+    let other_arn = ARN.replace("123456789012", "210987654321");
+    let cases = [
+        ("garbage", "x".to_owned()),
+        ("empty", String::new()),
+        ("tampered", good.replacen('e', "f", 9)),
+        ("key unknown to the key service", mint(&stranger, &header)),
+        (
+            "stranger's load balancer",
+            mint(&app.claims, &ClaimsHeader { signer: &other_arn, ..header }),
+        ),
+        ("another client", mint(&app.claims, &ClaimsHeader { client: "other", ..header })),
+        (
+            "another issuer",
+            mint(&app.claims, &ClaimsHeader { issuer: "https://evil.net", ..header }),
+        ),
+        ("expired", mint(&app.claims, &ClaimsHeader { expires: NOW.minus(31), ..header })),
+        ("access token in its place", app.access_token(ada)),
+        ("two in one line", format!("{good},{good}")),
+    ];
+    for (what, token) in cases {
+        for path in ["/session", "/session/cookies", "/session/login"] {
+            let request = bare(Method::GET, path).header("x-amzn-oidc-data", &token);
+            let answer = app.send(request.body(Body::empty()).unwrap()).await;
+            assert_eq!(answer.status, 401, "{what}");
+            assert_eq!(answer.json()["type"], "urn:edgemint:problem:credential-refused", "{what}");
+            assert!(answer.set_cookies().is_empty(), "{what}");
+            assert!(token.len() < 9 || !answer.text().contains(&token), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_claims_headers_are_refused() {
+    let app = App::new();
+    let token = app.claims_token(person("Ada"));
+    let request = bare(Method::POST, "/session/cookies")
+        .header("x-amzn-oidc-data", &token)
+        .header("x-amzn-oidc-data", app.claims_token(person("Ben")));
+    let answer = app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.json()["type"], "urn:edgemint:problem:credential-refused");
+}
+
+#[tokio::test]
+async fn an_access_token_of_somebody_else_is_refused() {
+    let app = App::new();
+    for token in
+        [app.access_token(person("Chen")), "x.y.z".to_owned(), app.claims_token(person("Ada"))]
+    {
+        let request = bare(Method::POST, "/session/cookies")
+            .header("x-amzn-oidc-data", app.claims_token(person("Ada")))
+            .header("x-amzn-oidc-accesstoken", token);
+        let answer = app.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, 401);
+    }
+    let request = bare(Method::POST, "/session/cookies")
+        .header("x-amzn-oidc-data", app.claims_token(person("Ada")));
+    let answer = app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, 403, "without an access token there are no groups");
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_fetched_are_a_503_and_cached_ones_serve_on() {
+    let app = App::new();
+    app.source.set_down(true);
+    let cold = app.of(person("Ada"), Method::POST, "/session/cookies").await;
+    assert_eq!((cold.status.as_u16(), cold.header("retry-after")), (503, "1"));
+    app.source.set_down(false);
+    app.clock.advance(60);
+    assert_eq!(app.of(person("Ada"), Method::POST, "/session/cookies").await.status, 200);
+    app.source.set_down(true);
+    app.clock.advance(7200);
+    assert_eq!(app.of(person("Ada"), Method::POST, "/session/cookies").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_navigation_goes_on_to_return_to_and_nowhere_else() {
+    let app = App::new();
+    let ada = person("Ada");
+    let go = async |path: &str| app.with_headers(ada, Method::GET, path, &[NAVIGATE]).await;
+    let back = go("/session/cookies?return_to=%2Fview%3Fx%3D1").await;
+    assert_eq!((back.status.as_u16(), back.header("location")), (303, "/view?x=1"));
+    assert_eq!(back.set_cookies().len(), 4);
+    let login = go("/session/login?return_to=/view").await;
+    assert_eq!((login.status.as_u16(), login.header("location")), (303, "/view"));
+    assert_eq!(go("/session/login").await.header("location"), "/");
+    for evil in [
+        "//evil.net",
+        "https://evil.net/",
+        "/%5cevil.net",
+        "%2F%2Fevil.net",
+        "javascript:1",
+        "/session/login",
+    ] {
+        for path in ["/session/cookies", "/session/login"] {
+            let answer = go(&format!("{path}?return_to={evil}")).await;
+            assert_eq!(answer.status, 400, "{evil}");
+            assert!(answer.set_cookies().is_empty() && answer.header("location").is_empty());
+        }
+    }
+    let noor = app.with_headers(person("Noor"), Method::GET, "/session/login", &[NAVIGATE]).await;
+    assert_eq!(noor.status, 303, "the viewer explains what is not open");
+}
+
+#[tokio::test]
+async fn one_url_gets_the_one_set_that_covers_it() {
+    let app = App::new();
+    let wanted = async |url: &str| {
+        app.of(person("Chen"), Method::POST, &format!("/session/cookies?for={url}")).await
+    };
+    let answer = wanted("https://data.example.org/lab-b/x/0.0").await;
+    assert_eq!(answer.json()["resources"], json!(["https://data.example.org/lab-b/*"]));
+    assert_eq!(answer.json()["on_demand"], json!(["https://data.example.org/lab-a/*"]));
+    assert_eq!(answer.json()["expires_in"], 900);
+    for url in [
+        "https://data.example.org/atlas/x",
+        "https://evil.net/lab-b/",
+        "https://data.example.org/lab-b",
+        "https://data.example.org/lab-b/../atlas/x",
+    ] {
+        let answer = wanted(url).await;
+        assert_eq!(answer.status, 403, "{url}");
+        assert_eq!(answer.json()["type"], "urn:edgemint:problem:not-covered");
+    }
+    for url in ["lab-b", "javascript:1", "https://a:b@data.example.org/lab-b/", ""] {
+        assert_eq!(wanted(url).await.status, 400, "{url}");
+    }
+    let twice = app.of(person("Chen"), Method::POST, "/session/cookies?for=a&for=b").await;
+    assert_eq!(twice.status, 400);
+    let unknown = app.of(person("Chen"), Method::POST, "/session/cookies?fro=a").await;
+    assert_eq!(unknown.status, 400);
+}
+
+#[tokio::test]
+async fn other_sites_cannot_make_a_browser_ask() {
+    let app = App::new();
+    let ada = person("Ada");
+    for (method, path) in [
+        (Method::POST, "/session/cookies"),
+        (Method::DELETE, "/session/cookies"),
+        (Method::POST, "/session/logout"),
+    ] {
+        for header in [("origin", "https://evil.net"), ("sec-fetch-site", "cross-site")] {
+            let answer = app.with_headers(ada, method.clone(), path, &[header]).await;
+            assert_eq!(answer.status, 403, "{method} {path}");
+            assert!(answer.set_cookies().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn clearing_removes_what_the_ledger_lists_even_when_nobody_is_signed_in() {
+    let app = App::new();
+    let lines = app.of(person("Chen"), Method::POST, "/session/cookies").await.set_cookies();
+    let ledger = lines.last().unwrap().split(';').next().unwrap().to_owned();
+    let request = bare(Method::DELETE, "/session/cookies").header("cookie", &ledger);
+    let cleared = app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(cleared.status, 204);
+    assert_eq!(cleared.set_cookies().len(), 11, "two sets of five and the ledger");
+    assert!(cleared.set_cookies().iter().all(|line| line.ends_with("Max-Age=0")));
+    let request = bare(Method::POST, "/session/logout").header("cookie", &ledger);
+    let out = app.send(request.body(Body::empty()).unwrap()).await;
+    let shards = |line: &&String| line.starts_with("AWSELBAuthSessionCookie-");
+    assert_eq!(out.set_cookies().iter().filter(shards).count(), 4);
+}
+
+#[tokio::test]
+async fn a_hostile_ledger_is_replaced_and_harms_nobody() {
+    let app = App::new();
+    for value in ["x", "1|9|0000000000000000|evil.net|/a/", "1|a|b|c|d", &"1|".repeat(9000)] {
+        let cookie = format!("__Host-edgemint-ledger={value}");
+        let answer = app
+            .with_headers(person("Ada"), Method::POST, "/session/cookies", &[("cookie", &cookie)])
+            .await;
+        assert_eq!(answer.status, 200);
+        assert!(!answer.set_cookies().iter().any(|line| line.contains("evil")), "{value}");
+        assert!(answer.set_cookies().last().unwrap().contains("|/lab-a/"));
+    }
+}
+
+#[tokio::test]
+async fn other_hosts_are_misdirected_and_health_checks_are_not() {
+    let app = App::new();
+    for host in
+        ["evil.net", "viewer.example.org.evil.net", "viewer.example.org:444", "10.0.0.1", ""]
+    {
+        let request = axum::http::Request::get("/session").header("host", host);
+        let answer = app.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, 421, "{host}");
+    }
+    let twice = bare(Method::GET, "/session").header("host", "evil.net");
+    assert_eq!(app.send(twice.body(Body::empty()).unwrap()).await.status, 421);
+    let upper = axum::http::Request::get("/session").header("host", "VIEWER.example.org:443");
+    assert_eq!(app.send(upper.body(Body::empty()).unwrap()).await.status, 401);
+    for path in ["/healthz", "/readyz"] {
+        let request = axum::http::Request::get(path).header("host", "10.0.0.1:8080");
+        assert_eq!(app.send(request.body(Body::empty()).unwrap()).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_bound_rule_takes_the_trusted_hop_and_refuses_ipv6_with_the_reason() {
+    let app = App::with(&CONFIG.replace("name = \"lab-a\"", "name = \"lab-a\"\nbind_ip = true"));
+    let from = async |line: &str| {
+        let request = bare(Method::POST, "/session/cookies")
+            .header("x-amzn-oidc-data", app.claims_token(person("Ada")))
+            .header("x-amzn-oidc-accesstoken", app.access_token(person("Ada")))
+            .header("x-forwarded-for", line);
+        app.send(request.body(Body::empty()).unwrap()).await
+    };
+    let answer = from("6.6.6.6, 192.0.2.7").await;
+    let line = answer.set_cookies()[0].clone();
+    let value = line.strip_prefix("CloudFront-Policy=").unwrap().split(';').next().unwrap();
+    let policy = edgemint::policy::base64::decode(value).unwrap();
+    let policy = String::from_utf8(policy).unwrap();
+    assert!(policy.contains(r#""AWS:SourceIp":"192.0.2.7/32""#), "{policy}");
+    let refused = from("192.0.2.7, 2001:db8::1").await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("IPv6"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn paths_and_methods_that_are_not_there_say_so() {
+    let app = App::new();
+    for (method, path, status, allow) in [
+        (Method::PUT, "/session/cookies", 405, "GET, HEAD, POST, DELETE"),
+        (Method::POST, "/session", 405, "GET, HEAD"),
+        (Method::GET, "/session/logout", 405, "POST"),
+        (Method::OPTIONS, "/session/cookies", 405, "GET, HEAD, POST, DELETE"),
+        (Method::TRACE, "/session", 405, "GET, HEAD"),
+        (Method::GET, "/session/nothing", 404, ""),
+        (Method::GET, "/session/cookies/x", 404, ""),
+    ] {
+        let answer = app.of(person("Ada"), method.clone(), path).await;
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert_eq!(answer.header("allow"), allow, "{method} {path}");
+        assert!(answer.set_cookies().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_head_of_cookies_is_their_get_without_a_body() {
+    let app = App::new();
+    let answer = app.of(person("Ada"), Method::HEAD, "/session/cookies").await;
+    assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (200, 4));
+    assert!(answer.body.is_empty());
+}
+
+#[tokio::test]
+async fn readiness_names_the_key_that_signs() {
+    let app = App::new();
+    let ready = app.anonymous(Method::GET, "/readyz").await;
+    assert_eq!(ready.json(), json!({ "status": "ready", "key_pair_id": "K2TESTKEY" }));
+}
+
+#[tokio::test]
+async fn a_reload_swaps_rules_and_clears_what_they_no_longer_open() {
+    let app = App::new();
+    let lines = app.of(person("Ada"), Method::POST, "/session/cookies").await.set_cookies();
+    let ledger = lines.last().unwrap().split(';').next().unwrap().to_owned();
+    let wider = CONFIG.replace("data.example.org/lab-a/*", "data.example.org/*");
+    let wider = wider.replace("lifetime = \"15m\"\n", "");
+    std::fs::write(app.folder.path().join("edgemint.toml"), wider).unwrap();
+    app.state.swap(App::load(&app.folder).unwrap());
+    let answer = app
+        .with_headers(person("Ada"), Method::POST, "/session/cookies", &[("cookie", &ledger)])
+        .await;
+    let lines = answer.set_cookies();
+    let removed = |line: &&String| line.contains("Path=/lab-a/;") && line.ends_with("Max-Age=0");
+    assert_eq!(lines.iter().filter(removed).count(), 5, "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("Path=/;") && line.starts_with("CloudFront-")));
+    assert!(app.clock.now() == NOW);
 }

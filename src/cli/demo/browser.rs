@@ -77,7 +77,7 @@ impl Browser {
             let domain = cookie.domain().unwrap_or(host).to_owned();
             let path = cookie.path().unwrap_or("/").to_owned();
             let place = (domain, cookie.domain().is_none(), path, cookie.name().to_owned());
-            if cookie.max_age().is_some_and(|age| age.is_zero()) {
+            if cookie.max_age() == Some(time::Duration::ZERO) {
                 self.jar.remove(&place);
             } else {
                 self.jar.insert(place, cookie.value().to_owned());
