@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Done, logging};
@@ -28,11 +28,12 @@ pub(super) fn run(config: &Path) -> anyhow::Result<Done> {
         let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new().context("cannot set up TLS")?);
         let state = AppState::new(snapshot, Arc::new(SystemClock), &fetcher);
         let server = Server::bind(state.clone(), config.to_owned(), environment).await?;
+        let signals = Signals::listen()?;
         announce(&state, &server)?;
         let (stop, stopping) = watch::channel(Stopping::No);
         tokio::select! {
             () = server.serve(stopping) => {}
-            stopped = stop_on_signals(stop, delay) => stopped?,
+            () = signals.stop(stop, delay) => {}
         }
         tracing::info!(target: OPERATION, event = "stopped", "stopped");
         Ok(Done::Yes)
@@ -55,25 +56,37 @@ fn announce(state: &AppState, server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The first signal stops softly, the second at once.
-async fn stop_on_signals(stop: watch::Sender<Stopping>, delay: Duration) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot hear SIGINT")?;
-    let delay = tokio::select! {
-        _ = terminate.recv() => delay,
-        _ = interrupt.recv() => Duration::ZERO,
-    };
-    tracing::info!(target: OPERATION, event = "stopping", "stopping: finishing open requests");
-    let _ = stop.send(Stopping::Draining);
-    let close = async {
-        tokio::time::sleep(delay).await;
-        let _ = stop.send(Stopping::Closing);
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = close => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Signals that stop the program; heard from before it says that it is ready.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot hear SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot hear SIGINT")?,
+        })
     }
-    Ok(())
+
+    /// The first signal stops softly, the second at once.
+    async fn stop(mut self, stop: watch::Sender<Stopping>, delay: Duration) {
+        let delay = tokio::select! {
+            _ = self.terminate.recv() => delay,
+            _ = self.interrupt.recv() => Duration::ZERO,
+        };
+        tracing::info!(target: OPERATION, event = "stopping", "stopping: finishing open requests");
+        let _ = stop.send(Stopping::Draining);
+        let close = async {
+            tokio::time::sleep(delay).await;
+            let _ = stop.send(Stopping::Closing);
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = close => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

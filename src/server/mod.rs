@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 pub use self::router::router;
@@ -46,15 +47,25 @@ pub struct Server {
     state: AppState,
     config_file: PathBuf,
     environment: Environment,
+    hang_ups: Signal,
 }
 
-/// A port that cannot be had.
+/// Why the service cannot start to listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}, which {key} names: {source}")]
-pub struct BindError {
-    key: &'static str,
-    address: SocketAddr,
-    source: io::Error,
+pub enum BindError {
+    /// A port that cannot be had.
+    #[error("cannot listen on {address}, which {key} names: {source}")]
+    Port {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address it names.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No signals.
+    #[error("cannot hear SIGHUP: {0}")]
+    Signal(io::Error),
 }
 
 /// How far a stop has come.
@@ -84,7 +95,9 @@ impl Server {
             Some(address) => Some(bind("admin_listen", address).await?),
             None => None,
         };
-        Ok(Self { listener, admin, state, config_file, environment })
+        // From here on: without a handler, SIGHUP would end the program.
+        let hang_ups = signal(SignalKind::hangup()).map_err(BindError::Signal)?;
+        Ok(Self { listener, admin, state, config_file, environment, hang_ups })
     }
 
     /// The address that people's requests arrive at.
@@ -109,7 +122,7 @@ impl Server {
             state.clone(),
             self.config_file,
             self.environment,
-            reload::hang_ups(),
+            self.hang_ups,
         ));
         let admin = self
             .admin
@@ -125,7 +138,7 @@ impl Server {
 }
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { key, address, source })
+    TcpListener::bind(address).await.map_err(|source| BindError::Port { key, address, source })
 }
 
 /// Withdraws readiness as soon as a stop begins, so that load balancers look elsewhere.

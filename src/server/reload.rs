@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::signal::unix::Signal;
 
 use super::snapshot::Snapshot;
 use super::state::AppState;
@@ -16,23 +16,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Size and time of change of each watched file; `None` for one that is not there.
 type Traces = Vec<Option<(u64, SystemTime)>>;
 
-/// Returns a channel that hears SIGHUP.
-pub(super) fn hang_ups() -> mpsc::Receiver<()> {
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut signals) = signal(SignalKind::hangup()) else { return };
-        while signals.recv().await.is_some() && sender.send(()).await.is_ok() {}
-    });
-    receiver
-}
-
 /// Reloads for as long as the service runs.
 pub(super) async fn follow(
     state: AppState,
     file: PathBuf,
     environment: Environment,
-    mut hang_ups: mpsc::Receiver<()>,
+    mut hang_ups: Signal,
 ) {
     let mut seen = traces(&state, &file);
     loop {

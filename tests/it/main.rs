@@ -17,6 +17,8 @@ mod oracle_signing;
 mod oracle_tokens;
 /// What holds for every set of rules, every person and every byte.
 mod properties;
+/// The program as a process: its log, its signals, its metrics.
+mod serve;
 /// `/session` and everything under it, through the router.
 mod session;
 /// A client, a site around the service, and the foreign tools.
