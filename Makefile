@@ -6,7 +6,7 @@ demo:
 
 # Everything that the gate runs. Installs the foreign tools that the tests drive.
 test: tools lint
-	cargo nextest --version >/dev/null 2>&1 && cargo nextest run || cargo test
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run; else cargo test; fi
 
 lint:
 	cargo fmt --check

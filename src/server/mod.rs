@@ -12,6 +12,7 @@
 
 mod accept;
 mod admin;
+mod asked;
 mod connection;
 mod error;
 mod pages;

@@ -1,7 +1,7 @@
 //! What a request tells about itself.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use axum::http::{HeaderMap, Method, header};
@@ -40,6 +40,13 @@ impl fmt::Display for RequestId {
 /// The address of the connection's other end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
+
+/// The loopback address: nobody's, for a router that is driven without a connection.
+impl Default for Peer {
+    fn default() -> Self {
+        Self(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+}
 
 fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())

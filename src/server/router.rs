@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
 use super::error::ServeError;
-use super::request::{Peer, RequestId};
+use super::request::RequestId;
 use super::state::AppState;
 use super::{session, viewer};
 use crate::policy::BaseUrl;
@@ -74,8 +74,6 @@ fn refuse(error: ServeError, request: &Request) -> Response {
 async fn pass(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let id = RequestId::random();
     let route = route_of(request.uri().path());
-    let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer([127, 0, 0, 1].into()));
-    request.extensions_mut().insert(peer);
     request.extensions_mut().insert(id.clone());
     let headers = request.headers().clone();
     let mut response = match limited(&state, request, next, route).await {

@@ -1,1 +1,141 @@
+//! The documents say what the program does.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use edgemint::config::{Config, Environment, parse, raw};
+use serde_json::Value;
+
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let opening = format!("```{language}\n");
+    let parts = text.split(opening.as_str()).skip(1);
+    parts.map(|part| part.split("```").next().unwrap_or_default().to_owned()).collect()
+}
+
+fn checked(text: &str) -> Config {
+    parse(Path::new("edgemint.toml"), text, &Environment::default())
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// The keys of a value, in the spelling of the reference: `rule.allow.groups`.
+fn keys(value: &Value, at: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+                keys(value, &at, found);
+            }
+        }
+        Value::Array(elements) if elements.iter().any(Value::is_object) => {
+            for element in elements {
+                keys(element, at, found);
+            }
+        }
+        _ => {
+            found.insert(at.to_owned());
+        }
+    }
+}
+
+/// Rows of the reference: key and default.
+fn rows(text: &str) -> Vec<(String, String)> {
+    let cells = |line: &str| -> Option<(String, String)> {
+        let mut cells = line.strip_prefix("| `")?.split('|');
+        let key = cells.next()?.trim().trim_matches('`').to_owned();
+        let default = cells.next()?.trim().trim_matches('`').to_owned();
+        Some((key, default))
+    };
+    let reference = text.split("## Everything at once").next().unwrap_or_default();
+    reference.lines().filter_map(cells).collect()
+}
+
+#[test]
+fn the_reference_names_every_key_and_no_other() {
+    let text = document("docs/CONFIGURATION.md");
+    let everything = blocks(&text, "toml").pop().unwrap();
+    checked(&everything);
+    let raw: raw::Config = toml::from_str(&everything).unwrap();
+    let value = serde_json::to_value(&raw).unwrap();
+    let mut known = BTreeSet::new();
+    keys(&value, "", &mut known);
+    let documented: BTreeSet<String> = rows(&text).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(documented, known);
+    let first_rule = &value["rule"][0];
+    for part in
+        [&value, first_rule, &value["limits"], &value["identity"]["alb"], &first_rule["allow"]]
+    {
+        let fields = part.as_object().unwrap();
+        let unset: Vec<_> = fields.iter().filter(|(_, value)| value.is_null()).collect();
+        assert!(unset.is_empty(), "the example of everything lacks {unset:?}");
+    }
+}
+
+#[test]
+fn the_reference_gives_the_real_defaults() {
+    let limits = checked(crate::support::CONFIG).limits;
+    let seconds = |duration: std::time::Duration| format!("{}s", duration.as_secs());
+    let real = [
+        ("limits.connections", limits.connections.to_string()),
+        ("limits.requests", limits.requests.to_string()),
+        ("limits.header_bytes", limits.header_bytes.to_string()),
+        ("limits.body_bytes", limits.body_bytes.to_string()),
+        ("limits.header_timeout", seconds(limits.header_timeout)),
+        ("limits.body_timeout", seconds(limits.body_timeout)),
+        ("limits.request_timeout", seconds(limits.request_timeout)),
+        ("limits.idle_timeout", seconds(limits.idle_timeout)),
+        ("limits.shutdown_delay", seconds(limits.shutdown_delay)),
+        ("limits.drain_timeout", seconds(limits.drain_timeout)),
+        ("limits.signing_threads", "one per core".to_owned()),
+        ("limits.signing_queue", limits.signing_queue.to_string()),
+        ("limits.sets_per_answer", limits.sets_per_answer.to_string()),
+        ("limits.key_fetches_per_minute", limits.key_fetches_per_minute.to_string()),
+        ("limits.bundle_bytes", limits.bundle_bytes.to_string()),
+        ("listen", checked(crate::support::CONFIG).site.listen.to_string()),
+        ("trusted_hops", checked(crate::support::CONFIG).site.trusted_hops.to_string()),
+    ];
+    let rows = rows(&document("docs/CONFIGURATION.md"));
+    for (key, default) in real {
+        let row = rows.iter().find(|(name, _)| name == key);
+        assert_eq!(row.map(|(_, text)| text.as_str()), Some(default.as_str()), "{key}");
+    }
+    let limits_rows = rows.iter().filter(|(key, _)| key.starts_with("limits.")).count();
+    assert_eq!(limits_rows, 15, "a limit is missing from this test");
+}
+
+#[test]
+fn every_configuration_in_the_documents_is_right() {
+    let mut count = 0;
+    for name in ["README.md", "docs/CONFIGURATION.md", "docs/ARCHITECTURE.md"] {
+        for block in blocks(&document(name), "toml") {
+            checked(&block);
+            count += 1;
+        }
+    }
+    assert!(count >= 2, "the README shows a configuration too");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for name in [
+        "README.md",
+        "docs/CONFIGURATION.md",
+        "docs/ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "keys-example/README.md",
+        "tests/tools/README.md",
+    ] {
+        let text = document(name);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let folder = folder.parent().unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = target.split('#').next().unwrap_or_default();
+            let local = !path.is_empty() && !target.contains("://");
+            assert!(!local || folder.join(path).exists(), "{name} links to {target}");
+        }
+    }
+}

@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::*;
@@ -157,10 +158,12 @@ fn a_hostile_ledger_is_refused_or_removes_nothing_of_others() {
 
 #[test]
 fn a_full_ledger_evicts_the_soonest_to_end() {
-    let entries: String = (0..MAX_ENTRIES)
-        .map(|n| format!("|{}|{}|example.org|/p{n}/", NOW.0 + 100 + n as u64, digest(1)))
-        .collect();
-    let ledger = Ledger::parse(&format!("1{entries}")).unwrap();
+    let mut value = String::from("1");
+    for n in 0..MAX_ENTRIES {
+        let expires = NOW.0 + 100 + n as u64;
+        write!(value, "|{expires}|{}|example.org|/p{n}/", digest(1)).unwrap();
+    }
+    let ledger = Ledger::parse(&value).unwrap();
     let mut permitted: Vec<_> =
         (0..MAX_ENTRIES).map(|n| (scope(&format!("/p{n}/")), digest(1))).collect();
     let new = [set("/new/", 2, HashAlgorithm::Sha1)];

@@ -1,0 +1,170 @@
+//! One request, and what every handler does with it: who asks, what is open, issue, record.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::response::Response;
+
+use super::error::ServeError;
+use super::record;
+use super::request::{Peer, RequestId, ledger};
+use super::snapshot::Snapshot;
+use super::state::AppState;
+use crate::access::{Grant, Refusal, decide};
+use crate::authn::{AuthnError, browser_address};
+use crate::clock::EpochSeconds;
+use crate::cookies::Ledger;
+use crate::identity::Identity;
+use crate::issuer::{self, IssueError, Issued};
+use crate::policy::BaseUrl;
+use crate::telemetry::Outcome;
+
+/// One request, and the snapshot that answers it.
+pub(super) struct Asked {
+    pub(super) state: AppState,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) id: RequestId,
+    peer: Peer,
+}
+
+impl FromRequestParts<AppState> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        Ok(Self {
+            state: state.clone(),
+            snapshot: state.snapshot(),
+            method: parts.method.clone(),
+            headers: parts.headers.clone(),
+            id: parts.extensions.get().cloned().unwrap_or_else(RequestId::random),
+            peer: parts.extensions.get().copied().unwrap_or_default(),
+        })
+    }
+}
+
+impl Asked {
+    pub(super) fn now(&self) -> EpochSeconds {
+        self.state.clock().now()
+    }
+
+    pub(super) fn public_url(&self) -> &BaseUrl {
+        &self.snapshot.config.site.public_url
+    }
+
+    pub(super) async fn identity(&self) -> Result<Option<Identity>, ServeError> {
+        let front = &self.snapshot.config.alb;
+        Ok(self.state.authenticator().authenticate(&self.headers, front).await?)
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        browser_address(&self.headers, self.peer.0, self.snapshot.config.site.trusted_hops)
+    }
+
+    pub(super) fn decide(&self, identity: &Identity) -> Result<Grant, Refusal> {
+        decide(identity, &self.snapshot.config.rules, self.address(), self.now())
+    }
+
+    /// Decides, signs and records.
+    pub(super) async fn issue(
+        &self,
+        identity: &Identity,
+        wanted: Option<&url::Url>,
+    ) -> Result<Issued, ServeError> {
+        let ledger = ledger(&self.headers);
+        let outcome = match self.decide(identity) {
+            Ok(grant) => {
+                let request = self.request(identity, &grant, &ledger, wanted);
+                self.state.issuer().issue(&request).await.map_err(Into::into)
+            }
+            Err(refusal) => Err(refusal.into()),
+        };
+        match &outcome {
+            Ok(issued) => {
+                let key = &self.snapshot.ring.active().id;
+                record::issued(&self.id, identity, issued, key, self.address());
+                self.state.metrics().attempted(Outcome::Issued);
+            }
+            Err(error) => self.refuse(Some(identity), error),
+        }
+        outcome
+    }
+
+    /// Lines for a page, if its reader is signed in and the ledger says that cookies are due.
+    pub(super) async fn lines_for_page(&self) -> Result<Option<Vec<String>>, ServeError> {
+        let Some(identity) = self.identity().await? else { return Ok(None) };
+        let ledger = ledger(&self.headers);
+        let Ok(grant) = self.decide(&identity) else {
+            let stale = ledger.lists_others_than(&[]);
+            return Ok(Some(if stale { self.clearing_lines() } else { Vec::new() }));
+        };
+        if !issuer::is_due(&self.request(&identity, &grant, &ledger, None)) {
+            return Ok(Some(Vec::new()));
+        }
+        // A page without cookies is better than none: its script asks for them again.
+        let issued = self.issue(&identity, None).await;
+        Ok(Some(issued.map(|issued| issued.lines).unwrap_or_default()))
+    }
+
+    fn request<'r>(
+        &'r self,
+        identity: &'r Identity,
+        grant: &'r Grant,
+        ledger: &'r Ledger,
+        wanted: Option<&'r url::Url>,
+    ) -> issuer::Request<'r> {
+        let config = &self.snapshot.config;
+        issuer::Request {
+            grant,
+            identity,
+            host: config.site.public_url.host(),
+            distributions: &config.distributions,
+            key: self.snapshot.ring.active(),
+            hash: config.keys.hash,
+            ledger,
+            wanted,
+            sets_per_answer: config.limits.sets_per_answer,
+            now: self.now(),
+        }
+    }
+
+    /// Lines that remove every set the browser lists.
+    pub(super) fn clearing_lines(&self) -> Vec<String> {
+        let host = self.snapshot.config.site.public_url.host();
+        let renewal = ledger(&self.headers).renew(host, &[], &[], self.now());
+        record::cleared(&self.id, None, renewal.removed);
+        renewal.lines
+    }
+
+    pub(super) fn refuse(&self, identity: Option<&Identity>, error: &ServeError) {
+        record::refused(&self.id, identity, error, self.address());
+        self.state.metrics().attempted(outcome_of(error));
+    }
+}
+
+const fn outcome_of(error: &ServeError) -> Outcome {
+    match error {
+        ServeError::Refusal(_) | ServeError::Issue(IssueError::NotCovered(_)) => Outcome::NoAccess,
+        ServeError::Issue(IssueError::Overloaded) | ServeError::Busy => Outcome::Overloaded,
+        ServeError::Issue(_) | ServeError::Authn(AuthnError::Unavailable { .. }) => {
+            Outcome::Unavailable
+        }
+        _ => Outcome::Refused,
+    }
+}
+
+/// Adds `Set-Cookie` lines to an answer.
+pub(super) fn with_lines(mut response: Response, lines: &[String]) -> Response {
+    for line in lines {
+        // Every line is made of checked parts; one that is no header value is worth losing.
+        if let Ok(value) = HeaderValue::from_str(line) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+    response
+}
