@@ -86,7 +86,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(Done::Yes) => ExitCode::SUCCESS,
         Ok(Done::No) => ExitCode::from(1),
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&error);
             ExitCode::from(2)
         }
     }

@@ -14,8 +14,14 @@ pub(super) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Prints what went wrong.
-pub(super) fn complain(message: &str) {
+/// Prints what went wrong, and why, without saying anything twice.
+pub(super) fn complain(error: &anyhow::Error) {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
     let mut lines = message.lines();
     note(&format!("edgemint: {}", lines.next().unwrap_or_default()));
     for line in lines {

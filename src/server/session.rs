@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::asked::{Asked, with_lines};
 use super::error::ServeError;
-use super::request::{check_site, is_navigation, prefers_html};
+use super::request::{check_site, is_navigation, ledger, prefers_html};
 use super::{pages, return_to};
 use crate::access::{Grant, Opened};
 use crate::clock::EpochSeconds;
@@ -147,11 +147,15 @@ fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Response {
             response
         }
         Err(error) => {
-            let recorded = matches!(error, ServeError::Refusal(_) | ServeError::Issue(_));
+            let refused = matches!(error, ServeError::Refusal(_));
+            let recorded = refused || matches!(error, ServeError::Issue(_));
             if !recorded {
                 asked.refuse(None, &error);
             }
-            error.into_answer(&asked.headers, &asked.id)
+            let response = error.into_answer(&asked.headers, &asked.id);
+            // Somebody to whom nothing is open keeps nothing: not of before, not of another person.
+            let stale = refused && ledger(&asked.headers).lists_others_than(&[]);
+            if stale { with_lines(response, &asked.clearing_lines()) } else { response }
         }
     }
 }

@@ -326,6 +326,11 @@ fn serve_refuses_to_start_on_a_wrong_configuration() {
     let folder = site();
     let file = folder.path().join("edgemint.toml");
     std::fs::write(&file, CONFIG.replace("signer = ", "singer = ")).unwrap();
+    let gone = edgemint(&["serve", "--config", "/nonexistent.toml"]);
+    assert_eq!(
+        (code(&gone), err(&gone).as_str()),
+        (2, "edgemint: cannot read /nonexistent.toml: No such file or directory (os error 2)\n")
+    );
     let output = edgemint(&["serve", "--config", file.to_str().unwrap()]);
     assert_eq!(code(&output), 2);
     assert!(err(&output).contains("edgemint.toml:6: unknown field `singer`"), "{}", err(&output));

@@ -268,6 +268,18 @@ async fn clearing_removes_what_the_ledger_lists_even_when_nobody_is_signed_in() 
 }
 
 #[tokio::test]
+async fn a_refusal_takes_away_what_another_person_left() {
+    let app = App::new();
+    let lines = app.of(person("Ada"), Method::POST, "/session/cookies").await.set_cookies();
+    let ledger = lines.last().unwrap().split(';').next().unwrap().to_owned();
+    let headers = [("cookie", ledger.as_str())];
+    let noor = app.with_headers(person("Noor"), Method::POST, "/session/cookies", &headers).await;
+    assert_eq!(noor.status, 403);
+    assert_eq!(noor.set_cookies().len(), 6, "{:?}", noor.set_cookies());
+    assert!(noor.set_cookies().iter().all(|line| line.ends_with("Max-Age=0")));
+}
+
+#[tokio::test]
 async fn a_hostile_ledger_is_replaced_and_harms_nobody() {
     let app = App::new();
     for value in ["x", "1|9|0000000000000000|evil.net|/a/", "1|a|b|c|d", &"1|".repeat(9000)] {

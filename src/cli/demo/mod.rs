@@ -6,6 +6,7 @@ mod walk;
 
 use anyhow::Context as _;
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::site::Site;
 use super::output::say;
@@ -41,7 +42,11 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
     runtime.block_on(async {
         let site = Site::start(Some(options.port)).await?;
         welcome(&site);
-        tokio::signal::ctrl_c().await.context("cannot hear Ctrl-C")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
+        tokio::select! {
+            pressed = tokio::signal::ctrl_c() => pressed.context("cannot hear Ctrl-C")?,
+            _ = terminate.recv() => {}
+        }
         say("\nThe demo is over; its keys and its configuration are gone.");
         Ok(Done::Yes)
     })
