@@ -10,6 +10,7 @@ pub mod access;
 pub mod clock;
 pub mod cookies;
 pub mod identity;
+mod json;
 pub mod policy;
 pub mod signing;
 

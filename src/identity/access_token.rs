@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::Subject;
 use super::jose::{self, Present, TokenError};
 use crate::clock::EpochSeconds;
+use crate::json::{self, Object};
 
 /// The most keys that are read from one JWKS.
 pub const MAX_KEYS: usize = 100;
@@ -64,12 +65,17 @@ impl Jwks {
     /// # Errors
     /// [`TokenError::Key`] when the text is no JWKS or holds over [`MAX_KEYS`] keys.
     pub fn parse(json: &[u8]) -> Result<Self, TokenError> {
-        let raw: RawJwks =
-            serde_json::from_slice(json).map_err(|_| TokenError::Key("it is not a JWKS"))?;
+        let Object(raw) = serde_json::from_slice::<Object<RawJwks>>(json)
+            .map_err(|_| TokenError::Key("it is not a JWKS"))?;
         if raw.keys.len() > MAX_KEYS {
             return Err(TokenError::Key("the JWKS holds too many keys"));
         }
-        Ok(Self(raw.keys.into_iter().filter_map(rs256_key).collect()))
+        let mut keys = HashMap::new();
+        for (kid, key) in raw.keys.into_iter().filter_map(rs256_key) {
+            // Of two keys by one name the first counts, as in AWS's own verifier.
+            keys.entry(kid).or_insert(key);
+        }
+        Ok(Self(keys))
     }
 
     /// Returns the key called `kid`.
@@ -106,7 +112,9 @@ struct Payload {
     client_id: String,
     token_use: String,
     exp: EpochSeconds,
+    #[serde(default, deserialize_with = "json::present")]
     nbf: Option<EpochSeconds>,
+    #[serde(default, deserialize_with = "json::present")]
     iat: Option<EpochSeconds>,
 }
 

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::jose::{self, Present, TokenError};
 use super::{Email, Subject};
 use crate::clock::EpochSeconds;
+use crate::json;
 
 /// What a token of our own load balancer must say.
 #[derive(Clone, Debug)]
@@ -104,9 +105,12 @@ struct Header {
 #[derive(Deserialize)]
 struct Payload {
     sub: String,
-    iss: Option<String>,
+    iss: String,
+    #[serde(default, deserialize_with = "json::present")]
     exp: Option<EpochSeconds>,
+    #[serde(default, deserialize_with = "json::present")]
     nbf: Option<EpochSeconds>,
+    #[serde(default, deserialize_with = "json::present")]
     iat: Option<EpochSeconds>,
     email: Option<String>,
     email_verified: Option<serde_json::Value>,
@@ -174,7 +178,7 @@ fn read_claims(
     if payload.exp.is_some_and(|expires| expires != header.exp) {
         return Err(TokenError::ExpiryMismatch);
     }
-    if payload.iss.is_some_and(|issuer| issuer != header.iss) {
+    if payload.iss != header.iss {
         return Err(TokenError::Issuer);
     }
     jose::check_not_from_the_future([payload.nbf, payload.iat], now)?;

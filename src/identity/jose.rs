@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{CLOCK_SKEW_SECONDS, MAX_GROUPS, MAX_TOKEN_BYTES};
 use crate::clock::EpochSeconds;
+use crate::json::Object;
 
 /// Why a token is refused. Never holds a part of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,16 +101,19 @@ pub(super) fn split(token: &str) -> Result<Compact<'_>, TokenError> {
 
 /// RFC 7515 drops the padding and an ALB keeps it; either is read, nothing in between is.
 pub(super) fn decode(segment: &str) -> Result<Vec<u8>, TokenError> {
-    const ENGINE: GeneralPurpose = GeneralPurpose::new(
-        &URL_SAFE,
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-    );
-    ENGINE.decode(segment).map_err(|_| TokenError::Malformed("a segment is not base64url"))
+    const fn engine(padding: DecodePaddingMode) -> GeneralPurpose {
+        let config = GeneralPurposeConfig::new().with_decode_padding_mode(padding);
+        GeneralPurpose::new(&URL_SAFE, config)
+    }
+    const PADDED: GeneralPurpose = engine(DecodePaddingMode::RequireCanonical);
+    const BARE: GeneralPurpose = engine(DecodePaddingMode::RequireNone);
+    let engine = if segment.ends_with('=') { &PADDED } else { &BARE };
+    engine.decode(segment).map_err(|_| TokenError::Malformed("a segment is not base64url"))
 }
 
 /// Reads JSON; a name that appears twice is an error for every field that is read.
 pub(super) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, TokenError> {
-    serde_json::from_slice(json).map_err(|_| {
+    serde_json::from_slice::<Object<T>>(json).map(|Object(value)| value).map_err(|_| {
         TokenError::Malformed("its JSON lacks a field, repeats one or has a wrong type")
     })
 }

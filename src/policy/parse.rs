@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{Custom, Resource, ResourceError};
 use crate::clock::EpochSeconds;
+use crate::json::{self, Object};
 
 /// The most JSON that is read as a policy, in bytes. A request's headers hold 20 KB in all.
 const MAX_POLICY_BYTES: usize = 20_480;
@@ -33,7 +34,7 @@ pub enum PolicyError {
 #[serde(deny_unknown_fields)]
 struct RawPolicy {
     #[serde(rename = "Statement")]
-    statement: Vec<RawStatement>,
+    statement: Vec<Object<RawStatement>>,
 }
 
 #[derive(Deserialize)]
@@ -42,18 +43,18 @@ struct RawStatement {
     #[serde(rename = "Resource")]
     resource: String,
     #[serde(rename = "Condition")]
-    condition: RawCondition,
+    condition: Object<RawCondition>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawCondition {
     #[serde(rename = "DateLessThan")]
-    less_than: RawTime,
-    #[serde(rename = "DateGreaterThan")]
-    greater_than: Option<RawTime>,
-    #[serde(rename = "IpAddress")]
-    ip_address: Option<RawAddress>,
+    less_than: Object<RawTime>,
+    #[serde(rename = "DateGreaterThan", default, deserialize_with = "json::present")]
+    greater_than: Option<Object<RawTime>>,
+    #[serde(rename = "IpAddress", default, deserialize_with = "json::present")]
+    ip_address: Option<Object<RawAddress>>,
 }
 
 #[derive(Deserialize)]
@@ -78,16 +79,18 @@ pub fn parse_custom(json: &[u8]) -> Result<Custom, PolicyError> {
     if json.len() > MAX_POLICY_BYTES {
         return Err(PolicyError::TooLong(json.len()));
     }
-    let mut raw: RawPolicy = serde_json::from_slice(json)?;
+    let Object(mut raw) = serde_json::from_slice::<Object<RawPolicy>>(json)?;
     let count = raw.statement.len();
-    let (Some(statement), 1) = (raw.statement.pop(), count) else {
+    let (Some(Object(RawStatement { resource, condition: Object(condition) })), 1) =
+        (raw.statement.pop(), count)
+    else {
         return Err(PolicyError::StatementCount(count));
     };
-    let source_ip = statement.condition.ip_address.map(|raw| parse_range(&raw.source_ip));
+    let source_ip = condition.ip_address.map(|Object(raw)| parse_range(&raw.source_ip));
     Ok(Custom {
-        resource: Resource::parse(&statement.resource)?,
-        expires: statement.condition.less_than.epoch,
-        starts: statement.condition.greater_than.map(|time| time.epoch),
+        resource: Resource::parse(&resource)?,
+        expires: condition.less_than.0.epoch,
+        starts: condition.greater_than.map(|Object(time)| time.epoch),
         source_ip: source_ip.transpose()?,
     })
 }
@@ -134,6 +137,9 @@ mod tests {
             statement.replace(":1}", ":\"1\"}"),
             r#"{"Statement":[{"Resource":"https://h/*","Condition":{"DateLessThan":{"AWS:EpochTime":1},"IpAddress":{"AWS:SourceIp":"::1"}}}]}"#
                 .to_owned(),
+            r#"{"Statement":[["https://h/*",[[1],null,null]]]}"#.to_owned(),
+            format!("[[{statement}]]"),
+            statement.replace("}}", r#"},"IpAddress":null}"#),
             "x".repeat(MAX_POLICY_BYTES + 1),
         ];
         for json in table {

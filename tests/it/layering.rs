@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. Within the core the order is that of `lib.rs`.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("clock", &[]),
-    ("policy", &["clock"]),
-    ("identity", &["clock"]),
+    ("json", &[]),
+    ("policy", &["clock", "json"]),
+    ("identity", &["clock", "json"]),
     ("access", &["clock", "policy", "identity"]),
     ("signing", &["clock", "policy", "access"]),
     ("cookies", &["clock", "policy", "identity", "access", "signing"]),
@@ -63,7 +64,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("main", &["cli"]),
 ];
 
-const CORE: [&str; 6] = ["clock", "policy", "identity", "access", "signing", "cookies"];
+const CORE: [&str; 7] = ["clock", "json", "policy", "identity", "access", "signing", "cookies"];
 
 struct Source {
     /// The module under `src/` that the file belongs to.
