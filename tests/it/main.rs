@@ -21,7 +21,9 @@ mod properties;
 mod serve;
 /// `/session` and everything under it, through the router.
 mod session;
-/// A client, a site around the service, and the foreign tools.
+/// A client and a site around the service.
 mod support;
+/// The foreign tools, and how to ask them.
+mod tools;
 /// The viewer bundle and its cookies, through the router.
 mod viewer;
