@@ -38,14 +38,19 @@ pub(super) fn session(session: &Value) -> Response {
         }
         if html.is_empty() { "<p>none</p>".to_owned() } else { format!("<ul>{html}</ul>") }
     };
+    let front = match session["front"].as_str() {
+        Some("alb") => "the load balancer".to_owned(),
+        _ => text("front"),
+    };
+    let known = session["email"].is_string() && session["email_verified"] != true;
+    let unverified = if known { " (not verified)" } else { "" };
     let body = format!(
-        "<h1>Signed in</h1><dl><dt>Subject</dt><dd><code>{}</code></dd><dt>E-mail</dt><dd>{}</dd>\
-         <dt>Vouched for by</dt><dd>{}</dd></dl><h2>Groups</h2>{}<h2>Open to you</h2>{}\
+        "<h1>Signed in</h1><dl><dt>Subject</dt><dd><code>{}</code></dd>\
+         <dt>E-mail</dt><dd>{}{unverified}</dd><dt>Vouched for by</dt><dd>{front}</dd></dl><h2>Groups</h2>{}<h2>Open to you</h2>{}\
          <form method=\"post\" action=\"/session/logout\"><button>Sign out</button></form>\
          <p><a href=\"/\">Back to the viewer</a></p>",
         text("subject"),
         text("email"),
-        text("front"),
         list("groups"),
         list("resources"),
     );

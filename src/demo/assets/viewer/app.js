@@ -361,7 +361,7 @@ class Card {
       this.show("refused", {
         title: mine ? "Refused, though the cookies list it" : "Not yours to see",
         text: ["The edge answered 403 to ", asked, "."],
-        facts: [["Your groups", list(session.groups)], ["Your rules", list(session.rules)], ["This needs", this.lab]],
+        facts: [["Your groups", list(session.groups)], ["Your rules", list(session.rules)], ["Rule needed", this.lab]],
         button: "Ask again",
         act: () => this.askAgain(),
       });
@@ -602,10 +602,11 @@ class ImageView {
     const { micrometres } = this.levels[best];
     const read = [...this.chunks.values()].filter((chunk) => chunk.bytes).length;
     if (this.card.state === "open") {
-      this.card.find(".status").textContent = `level ${best}, ${micrometres} µm per pixel, ${read} chunks read`;
+      this.card.find(".status").textContent = `level ${best}, ${micrometres} µm per pixel, ${read} ${read === 1 ? "chunk" : "chunks"} read`;
     }
     this.canvas.dataset.level = best;
     this.canvas.dataset.chunks = read;
+    this.canvas.dataset.awaited = this.reading + this.wanted.length;
     const perPixel = this.levels[0].micrometres / this.view.zoom;
     const longest = perPixel * this.canvas.clientWidth * 0.3;
     const power = 10 ** Math.floor(Math.log10(longest));
