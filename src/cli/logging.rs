@@ -1,5 +1,7 @@
 //! Where the log goes, and in which form.
 
+use std::io::IsTerminal as _;
+
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
@@ -22,7 +24,8 @@ pub(super) fn start(log: Log) {
         .with_default(level.min(LevelFilter::INFO))
         .with_target("edgemint", level)
         .with_target(ACCESS, level.max(LevelFilter::INFO));
-    let layer = tracing_subscriber::fmt::layer();
+    // Colours are for a terminal; in a file they are noise.
+    let layer = tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal());
     let registry = tracing_subscriber::registry();
     // A second start, as in a test of several commands, leaves the first one's log.
     let _ = match log.format {

@@ -126,7 +126,7 @@ impl ServeError {
                 StatusCode::UNAUTHORIZED,
                 "not-signed-in",
                 "Nobody is signed in",
-                "Sign in at /session/login and try again.",
+                "Sign in, at /session/login, and try again.",
             ),
             Self::LoginNotAuthenticated => say(
                 StatusCode::UNAUTHORIZED,
