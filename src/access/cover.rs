@@ -5,7 +5,7 @@ use super::grant::Opened;
 /// Folds every prefix into the widest one that contains it.
 ///
 /// The widest rule opens all of it anyway, so nothing is opened that no rule opens;
-/// [`super::conflicts`] has refused rules whose narrower terms would be lost.
+/// [`super::conflicts()`] has refused rules whose narrower terms would be lost.
 pub(super) fn cover(mut parts: Vec<Opened>) -> Vec<Opened> {
     // In byte order a prefix stands right before everything that it contains.
     parts.sort_by(|a, b| (&a.base, &a.prefix).cmp(&(&b.base, &b.prefix)));

@@ -73,7 +73,7 @@ pub struct NotGranted {
 }
 
 impl Grant {
-    /// A person's rules have opened this; see [`super::decide`].
+    /// A person's rules have opened this; see [`super::decide()`].
     pub(super) const fn by_rules(opened: Vec<Opened>, withheld: Vec<Withheld>) -> Self {
         Self { door: Door::Rules, opened, withheld }
     }

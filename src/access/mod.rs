@@ -1,11 +1,11 @@
 //! Who may see what: rules, and the grant they make for one identity.
 //!
 //! - [`Rule`]: who is allowed, which resources, for how long.
-//! - [`decide`]: (identity, rules, address, now) → [`Grant`] or [`Refusal`].
+//! - [`decide()`]: (identity, rules, address, now) → [`Grant`] or [`Refusal`].
 //! - [`Grant`]: the proof that the signer demands. It is already reduced to the smallest set of
 //!   disjoint path prefixes, because a browser sends every cookie whose path matches and nobody
 //!   documents which of two sets CloudFront would then use.
-//! - [`conflicts`]: rules that such a set cannot express, found before the first request.
+//! - [`conflicts()`]: rules that such a set cannot express, found before the first request.
 
 mod conflicts;
 mod cover;

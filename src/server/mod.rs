@@ -2,13 +2,13 @@
 //!
 //! | path | where |
 //! |---|---|
-//! | `/session`, `/session/cookies`, `/session/login`, `/session/logout` | [`session`] |
-//! | `/healthz`, `/readyz` | [`router`] |
-//! | everything else | [`viewer`] |
-//! | `/metrics`, on its own listener | [`admin`] |
+//! | `/session`, `/session/cookies`, `/session/login`, `/session/logout` | `session` |
+//! | `/healthz`, `/readyz` | `router` |
+//! | everything else | `viewer` |
+//! | `/metrics`, on its own listener | `admin` |
 //!
 //! A request passes, in this order: its number, the limit of requests at once, the host's name, the
-//! time limit, the body's limit, and then its handler. Errors become answers in [`error`] only.
+//! time limit, the body's limit, and then its handler. Errors become answers in `error` only.
 
 mod accept;
 mod admin;

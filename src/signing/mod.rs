@@ -1,7 +1,7 @@
 //! Private keys, signatures over policies, and their verification.
 //!
-//! [`sign`] demands a [`Grant`] and refuses a policy that goes beyond it, so no code path can sign
-//! what nobody decided. [`verify`](verify::verify) does what CloudFront does at the edge, with other
+//! [`sign()`] demands a [`Grant`] and refuses a policy that goes beyond it, so no code path can sign
+//! what nobody decided. [`verify`](verify::verify()) does what CloudFront does at the edge, with other
 //! libraries than the signer's: a mistake in one is not repeated in the other.
 
 mod algorithm;
