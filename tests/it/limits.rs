@@ -1,1 +1,404 @@
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
+use axum::http::{HeaderMap, HeaderValue};
+use edgemint::config::{Environment, Limits};
+use edgemint::server::{Server, Stopping};
+use reqwest::Client;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use crate::support::{App, CONFIG, HOST, person};
+
+/// What any step may take that should take no time at all; the machine may be busy.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A service on ports of its own.
+struct Running {
+    app: App,
+    address: SocketAddr,
+    admin: SocketAddr,
+    stop: watch::Sender<Stopping>,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    async fn new(change: impl FnOnce(&mut Limits)) -> Self {
+        let ports = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
+        let app = App::with(&format!("{ports}{CONFIG}"));
+        let mut snapshot = App::load(&app.folder).unwrap();
+        change(&mut snapshot.config.limits);
+        app.state.swap(snapshot);
+        let file = app.folder.path().join("edgemint.toml");
+        let server = Server::bind(app.state.clone(), file, Environment::default()).await.unwrap();
+        let (address, admin) = (server.local_address().unwrap(), server.admin_address().unwrap());
+        let (stop, stopping) = watch::channel(Stopping::No);
+        let serving = tokio::spawn(server.serve(stopping));
+        Self { app, address, admin, stop, serving }
+    }
+
+    async fn connect(&self) -> Connection {
+        Connection(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// A client that speaks HTTP/2 from its first byte.
+    fn http2(&self) -> Client {
+        let client = Client::builder().no_proxy().tls_certs_only([]).http2_prior_knowledge();
+        client.resolve(HOST, self.address).build().unwrap()
+    }
+
+    /// What the rules open to Ada, asked over a connection.
+    async fn resources(&self) -> String {
+        let ada = person("Ada");
+        let (claims, access) = (self.app.claims_token(ada), self.app.access_token(ada));
+        let headers =
+            format!("x-amzn-oidc-data: {claims}\r\nx-amzn-oidc-accesstoken: {access}\r\n");
+        let mut connection = self.connect().await;
+        let answer = connection.ask(&head("GET", "/session", &headers)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_str::<serde_json::Value>(&answer.body).unwrap()["resources"].to_string()
+    }
+
+    async fn metrics(&self) -> String {
+        let mut connection = Connection(TcpStream::connect(self.admin).await.unwrap());
+        connection.ask(&head("GET", "/metrics", "")).await.body
+    }
+
+    /// Waits until `ready` holds, for as long as a reload may take.
+    async fn until(&self, what: &str, ready: impl AsyncFn() -> bool) {
+        let start = Instant::now();
+        while !ready().await {
+            assert!(start.elapsed() < 2 * SOON, "{what} did not happen: {}", self.metrics().await);
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// A client's end of a connection, speaking HTTP/1.1 by hand.
+struct Connection(TcpStream);
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    headers: String,
+    body: String,
+}
+
+impl Connection {
+    async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn ask(&mut self, text: &str) -> Answer {
+        self.send(text).await;
+        self.answer().await
+    }
+
+    /// Reads one answer with its body.
+    async fn answer(&mut self) -> Answer {
+        timeout(2 * SOON, self.read_answer()).await.expect("an answer in time")
+    }
+
+    async fn read_answer(&mut self) -> Answer {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.0.read_u8().await.unwrap());
+        }
+        let headers = String::from_utf8(head).unwrap().to_ascii_lowercase();
+        let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = headers
+            .split("content-length: ")
+            .nth(1)
+            .map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).await.unwrap();
+        Answer { status, headers, body: String::from_utf8(body).unwrap() }
+    }
+
+    /// How long it takes until the other end closes, without a further answer.
+    async fn closed_after(&mut self) -> Duration {
+        let start = Instant::now();
+        let mut rest = Vec::new();
+        let _ = timeout(4 * SOON, self.0.read_to_end(&mut rest)).await.expect("the end in time");
+        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+        start.elapsed()
+    }
+
+    async fn assert_open_for(&mut self, time: Duration) {
+        let read = timeout(time, self.0.read_u8()).await;
+        assert!(read.is_err(), "closed within {time:?}: {read:?}");
+    }
+}
+
+fn head(method: &str, path: &str, headers: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n")
+}
+
+fn ready() -> String {
+    head("GET", "/readyz", "")
+}
+
+/// A request that is in work until its body arrives.
+fn stalling(bytes: usize) -> String {
+    head("POST", "/session/cookies", &format!("Content-Length: {bytes}\r\n"))
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn assert_about(measured: Duration, expected: Duration) {
+    let wide = expected.mul_f32(0.8)..expected + SOON;
+    assert!(wide.contains(&measured), "{measured:?}, not {expected:?}");
+}
+
+#[tokio::test]
+async fn a_load_balancers_idle_connection_stays_open() {
+    let running = Running::new(|_| {}).await;
+    let (mut fresh, mut used) = (running.connect().await, running.connect().await);
+    assert_eq!(used.ask(&ready()).await.status, 200);
+    tokio::join!(fresh.assert_open_for(millis(3000)), used.assert_open_for(millis(3000)));
+    assert_eq!(used.ask(&ready()).await.status, 200);
+    assert_eq!(fresh.ask(&ready()).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_at_the_idle_timeout_and_not_at_the_header_timeout() {
+    let running = Running::new(|limits| {
+        limits.idle_timeout = millis(2000);
+        limits.header_timeout = millis(500);
+    })
+    .await;
+    let mut connection = running.connect().await;
+    for _ in 0..2 {
+        assert_eq!(connection.ask(&ready()).await.status, 200);
+    }
+    assert_about(connection.closed_after().await, millis(2000));
+}
+
+/// `header_timeout` counts from a request's first byte, and there is none yet.
+#[tokio::test]
+async fn a_connection_without_a_first_byte_is_idle() {
+    let running = Running::new(|limits| {
+        limits.idle_timeout = millis(2500);
+        limits.header_timeout = millis(500);
+    })
+    .await;
+    let mut connection = running.connect().await;
+    assert_about(connection.closed_after().await, millis(2500));
+}
+
+/// Sends a head byte by byte until the other end has enough of it.
+async fn dribble(mut connection: Connection) -> Duration {
+    let start = Instant::now();
+    for byte in b"GET / HTTP/1.1\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
+        let sent = connection.0.write_all(&[*byte]).await;
+        let read = timeout(millis(100), connection.0.read_u8()).await;
+        if sent.is_err() || read.is_ok() {
+            break;
+        }
+        assert!(start.elapsed() < 2 * SOON, "it is not cut");
+    }
+    start.elapsed()
+}
+
+#[tokio::test]
+async fn a_head_that_dribbles_is_cut_at_the_header_timeout() {
+    let running = Running::new(|limits| limits.header_timeout = millis(1000)).await;
+    assert_about(dribble(running.connect().await).await, millis(1000));
+}
+
+#[tokio::test]
+async fn a_later_head_that_dribbles_is_cut_at_the_header_timeout_too() {
+    let running = Running::new(|limits| limits.header_timeout = millis(1000)).await;
+    let mut connection = running.connect().await;
+    assert_eq!(connection.ask(&ready()).await.status, 200);
+    sleep(millis(1500)).await;
+    assert_about(dribble(connection).await, millis(1000));
+}
+
+/// A head is read in steps that double, so over HTTP/1 the limit may be passed by one step.
+#[tokio::test]
+async fn a_head_of_64_kilobytes_passes_and_one_of_twice_the_limit_gets_431() {
+    let running = Running::new(|_| {}).await;
+    let line = format!("X-Fill: {}\r\n", "x".repeat(8180));
+    let mut connection = running.connect().await;
+    let long = head("GET", &format!("/session/{}", "y".repeat(16_000)), &line.repeat(7));
+    assert!(long.len() > 64 * 1024);
+    assert_eq!(connection.ask(&long).await.status, 404);
+    assert_eq!(connection.ask(&head("GET", "/readyz", &line.repeat(8))).await.status, 200);
+    let mut connection = running.connect().await;
+    let over = head("GET", "/readyz", &line.repeat(21));
+    // Whoever sends on into a closing connection may be cut off.
+    let _ = connection.0.write_all(over.as_bytes()).await;
+    assert_eq!(connection.answer().await.status, 431);
+    connection.closed_after().await;
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_gets_413() {
+    let running = Running::new(|limits| limits.body_bytes = 1000).await;
+    let mut connection = running.connect().await;
+    let sent = |bytes: usize| format!("{}{}", stalling(bytes), "x".repeat(bytes));
+    assert_eq!(connection.ask(&sent(1000)).await.status, 401, "nobody is signed in");
+    assert_eq!(connection.ask(&sent(1001)).await.status, 413);
+    let chunked = head("POST", "/session/cookies", "Transfer-Encoding: chunked\r\n");
+    let chunk = format!("258\r\n{}\r\n", "x".repeat(600));
+    let mut connection = running.connect().await;
+    assert_eq!(connection.ask(&format!("{chunked}{chunk}{chunk}0\r\n\r\n")).await.status, 413);
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_gets_408() {
+    let running = Running::new(|limits| limits.body_timeout = millis(1000)).await;
+    let mut connection = running.connect().await;
+    let start = Instant::now();
+    let answer = connection.ask(&format!("{}12345", stalling(10))).await;
+    assert_eq!(answer.status, 408, "{answer:?}");
+    assert_about(start.elapsed(), millis(1000));
+    connection.closed_after().await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_gets_503_until_another_closes() {
+    let running = Running::new(|limits| limits.connections = 2).await;
+    let mut held = [running.connect().await, running.connect().await];
+    for connection in &mut held {
+        assert_eq!(connection.ask(&ready()).await.status, 200);
+    }
+    for _ in 0..5 {
+        let mut refused = running.connect().await;
+        let answer = refused.ask(&ready()).await;
+        assert_eq!(answer.status, 503);
+        assert!(answer.headers.contains("retry-after: 1\r\n"), "{answer:?}");
+    }
+    assert!(running.metrics().await.contains("edgemint_connections_refused_total 5"));
+    let [first, mut second] = held;
+    drop(first);
+    running
+        .until("a free place", async || running.connect().await.ask(&ready()).await.status == 200)
+        .await;
+    assert_eq!(second.ask(&ready()).await.status, 200);
+}
+
+#[tokio::test]
+async fn one_request_too_many_gets_503_until_another_ends() {
+    let running = Running::new(|limits| limits.requests = 1).await;
+    let (mut busy, mut other) = (running.connect().await, running.connect().await);
+    busy.send(&stalling(3)).await;
+    running
+        .until("a full house", async || {
+            let answer = running.connect().await.ask(&head("GET", "/session", "")).await;
+            answer.status == 503 && answer.headers.contains("retry-after: 1\r\n")
+        })
+        .await;
+    assert_eq!(other.ask(&ready()).await.status, 200, "health is asked all the same");
+    assert_eq!(busy.ask("123").await.status, 401);
+    assert_eq!(other.ask(&head("GET", "/session", "")).await.status, 401);
+}
+
+#[tokio::test]
+async fn http2_works_with_a_header_of_60_kilobytes_and_gets_431_over_the_limit() {
+    let running = Running::new(|_| {}).await;
+    let url = format!("http://{HOST}/readyz");
+    for (bytes, status) in [(10, 200), (60 * 1024, 200), (100 * 1024, 431)] {
+        let filler = HeaderValue::from_str(&"x".repeat(bytes)).unwrap();
+        let headers = HeaderMap::from_iter([("x-fill".parse().unwrap(), filler)]);
+        let answer = running.http2().get(&url).headers(headers).send().await.unwrap();
+        assert_eq!(
+            (answer.version(), answer.status().as_u16()),
+            (axum::http::Version::HTTP_2, status)
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_lives_to_the_idle_timeout_however_its_preface_arrives() {
+    let running = Running::new(|limits| {
+        limits.header_timeout = millis(500);
+        limits.idle_timeout = millis(6000);
+    })
+    .await;
+    let request: &[u8] =
+        b"\0\0\x1f\x01\x05\0\0\0\x01\x82\x86\x44\x07/readyz\x41\x12viewer.example.org";
+    for split in [24, 5] {
+        let mut socket = running.connect().await.0;
+        let (first, second) = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".split_at(split);
+        socket.write_all(first).await.unwrap();
+        sleep(millis(100)).await;
+        socket.write_all(second).await.unwrap();
+        socket.write_all(&[b"\0\0\0\x04\0\0\0\0\0", request].concat()).await.unwrap();
+        sleep(millis(300)).await;
+        socket.write_all(b"\0\0\x08\x06\0\0\0\0\0abcdefgh").await.unwrap();
+        sleep(millis(1500)).await;
+        socket.write_all(b"\0\0\x08\x06\0\0\0\0\0ijklmnop").await.unwrap();
+        let mut read = Vec::new();
+        let _ = timeout(millis(500), socket.read_to_end(&mut read)).await;
+        let answered = |ping: &[u8]| read.windows(8).any(|window| window == ping);
+        assert!(answered(b"abcdefgh"), "split at {split}: {read:?}");
+        assert!(answered(b"ijklmnop"), "split at {split}: cut at the header timeout");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_finishes_requests_and_closes_idle_connections() {
+    let running = Running::new(|_| {}).await;
+    let [mut idle, mut fresh, mut busy] =
+        [running.connect().await, running.connect().await, running.connect().await];
+    assert_eq!(idle.ask(&ready()).await.status, 200);
+    busy.send(&stalling(3)).await;
+    sleep(millis(200)).await;
+
+    running.stop.send(Stopping::Draining).unwrap();
+    running
+        .until("unreadiness", async || running.connect().await.ask(&ready()).await.status == 503)
+        .await;
+    assert_eq!(idle.ask(&head("GET", "/session", "")).await.status, 401, "still answered");
+
+    running.stop.send(Stopping::Closing).unwrap();
+    assert!(idle.closed_after().await < SOON && fresh.closed_after().await < SOON);
+    assert!(TcpStream::connect(running.address).await.is_err(), "nobody listens any more");
+    assert!(!running.serving.is_finished());
+    assert_eq!(busy.ask("123").await.status, 401);
+    busy.closed_after().await;
+    timeout(SOON, running.serving).await.expect("the end").unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_cuts_what_does_not_end_within_the_drain_timeout() {
+    let running = Running::new(|limits| limits.drain_timeout = millis(1000)).await;
+    let mut busy = running.connect().await;
+    busy.send(&stalling(3)).await;
+    sleep(millis(200)).await;
+    let start = Instant::now();
+    running.stop.send(Stopping::Closing).unwrap();
+    timeout(2 * SOON, running.serving).await.expect("the end").unwrap();
+    assert_about(start.elapsed(), millis(1000));
+    busy.closed_after().await;
+}
+
+#[tokio::test]
+async fn a_changed_configuration_is_followed_and_a_bad_one_keeps_the_old() {
+    let running = Running::new(|_| {}).await;
+    let file = running.app.folder.path().join("edgemint.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(running.resources().await.contains("/lab-a/*"));
+
+    std::fs::write(&file, text.replace("example.org/lab-a/*", "example.org/renamed/*")).unwrap();
+    running.until("a reload", async || running.resources().await.contains("/renamed/*")).await;
+    let counted = async |line: &str| running.metrics().await.contains(line);
+    assert!(counted("edgemint_reloads_total{ok=\"true\"} 1").await);
+
+    std::fs::write(&file, "this is no TOML").unwrap();
+    running
+        .until("a refusal", async || counted("edgemint_reloads_total{ok=\"false\"} 1").await)
+        .await;
+    assert!(running.resources().await.contains("/renamed/*"));
+
+    std::fs::write(&file, &text).unwrap();
+    running.until("a repair", async || running.resources().await.contains("/lab-a/*")).await;
+    assert!(counted("edgemint_reloads_total{ok=\"true\"} 2").await);
+}

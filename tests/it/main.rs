@@ -7,6 +7,8 @@ mod browser;
 mod cli;
 /// Every key of the configuration stands in its reference, and every example is right.
 mod docs;
+/// A browser's cookie jar, as the standard has it.
+mod jar;
 /// Dependencies between modules, and what the core may not use.
 mod layering;
 /// Limits and timeouts, on real connections.
