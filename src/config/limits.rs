@@ -17,7 +17,7 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
-    /// From a request's first byte to its last header.
+    /// From a connection's beginning, and later from a request's first byte, to its last header.
     pub header_timeout: Duration,
     /// From the last header to the end of the body.
     pub body_timeout: Duration,
@@ -35,7 +35,7 @@ pub struct Limits {
     pub signing_threads: usize,
     /// Signatures that wait for a thread; one more gets 503.
     pub signing_queue: usize,
-    /// Sets of cookies in one answer. Each takes about 900 bytes, and an nginx in between has room
+    /// Sets of cookies in one answer. Each takes about a kilobyte, and an nginx in between has room
     /// for 4 KB of headers; further sets are issued on demand.
     pub sets_per_answer: usize,
     /// Fetches of verification keys per minute.
@@ -65,7 +65,7 @@ pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits
     let drain_timeout = seconds("limits.drain_timeout", raw.drain_timeout.as_ref(), 25, 0..=600, p);
     let signing_threads = within("limits.signing_threads", raw.signing_threads, cores, 1..=1024, p);
     let signing_queue = within("limits.signing_queue", raw.signing_queue, 256, 1..=100_000, p);
-    let sets = within("limits.sets_per_answer", raw.sets_per_answer, 4, 1..=16, p);
+    let sets = within("limits.sets_per_answer", raw.sets_per_answer, 3, 1..=16, p);
     let fetches =
         within("limits.key_fetches_per_minute", raw.key_fetches_per_minute, 30, 1..=6000, p);
     let bundle_bytes = within("limits.bundle_bytes", raw.bundle_bytes, 512 << 20, 1..=64 << 30, p);

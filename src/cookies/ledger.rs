@@ -1,10 +1,13 @@
 //! The ledger: what this browser was given, and until when.
 //!
 //! The CloudFront cookies at `/lab-a/` on another host reach neither the page nor this service. So
-//! a small cookie of our own lists each set: where it lives, when it ends, and a digest of whose and
-//! what it is. Issuing then removes every listed set that it does not replace, because a stale
-//! narrow set would shadow a new wide one, and a person who signs in after another must not keep
-//! the other's.
+//! beside each set goes a small cookie of our own that says where the set lives, when it ends, and
+//! in a digest whose and what it is. Issuing then removes every listed set that it does not replace
+//! and that is not the person's any more, because a stale narrow set would shadow a new wide one,
+//! and a person who signs in after another must not keep the other's.
+//!
+//! One cookie per set, named after the set's place: two answers that cross add up, where one cookie
+//! for all would lose the set of the answer that came first.
 //!
 //! The browser may send anything, so the content is untrusted: bounded, parsed strictly, and able to
 //! do nothing but remove cookies of ours. It is readable by script and holds no secret.
@@ -21,14 +24,17 @@ use crate::clock::EpochSeconds;
 use crate::identity::Identity;
 use crate::signing::HashAlgorithm;
 
-/// The ledger's cookie name. `__Host-` lets no sibling host write it.
-pub const LEDGER_COOKIE: &str = "__Host-edgemint-ledger";
+/// How the names of the ledger's cookies begin. `__Host-` lets no sibling host write them.
+pub const LEDGER_PREFIX: &str = "__Host-edgemint-set-";
 
-/// The most sets that a ledger lists; more are removed, the soonest to end first.
+/// The most sets that a browser holds; more are removed, the soonest to end first.
 pub const MAX_ENTRIES: usize = 24;
 
-/// Browsers refuse a cookie of over 4,096 bytes, name and attributes included.
-const MAX_BYTES: usize = 3800;
+/// The most ledger cookies of one request that are read. The rest is read at the next one.
+const MAX_READ: usize = 64;
+
+/// The most bytes of one entry: a domain of 253, a path of 1,024, and the rest.
+const MAX_ENTRY_BYTES: usize = 1400;
 
 const VERSION: &str = "1";
 
@@ -36,6 +42,8 @@ const VERSION: &str = "1";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     entries: Vec<Entry>,
+    /// Cookies with a name of the ledger's whose content is none of its.
+    malformed: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,17 +56,6 @@ struct Entry {
 /// Whose set it is and what it opens, in 64 bits: enough to see a change, too little to hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SetDigest([u8; 8]);
-
-/// A ledger that this service did not write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LedgerError {
-    /// Over the size that is ever written.
-    #[error("the ledger cookie has {0} bytes, more than are ever written")]
-    TooLong(usize),
-    /// Another version, or fields missing or too many.
-    #[error("the ledger cookie is not of the form that is written")]
-    Malformed,
-}
 
 /// What is to be sent so that a browser holds exactly the given sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,21 +70,14 @@ impl SetDigest {
     /// Describes one set: the person, what is opened, from where, and how it is signed.
     #[must_use]
     pub fn of(identity: &Identity, opened: &Opened, hash: HashAlgorithm) -> Self {
-        let mut digest = Sha256::new();
         let address = opened.source_ip.map(|ip| ip.to_string()).unwrap_or_default();
-        for part in [
+        Self(first_bytes([
             identity.issuer.as_str(),
             identity.subject.as_str(),
             &opened.resource(),
             &address,
             &hash.to_string(),
-        ] {
-            digest.update(part.len().to_be_bytes());
-            digest.update(part.as_bytes());
-        }
-        let mut first = [0; 8];
-        first.copy_from_slice(&digest.finalize()[..8]);
-        Self(first)
+        ]))
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -105,24 +95,35 @@ impl fmt::Display for SetDigest {
     }
 }
 
+/// The beginning of SHA-256 over some texts, each with its length, so that none runs into the next.
+fn first_bytes<'a, const N: usize>(parts: impl IntoIterator<Item = &'a str>) -> [u8; N] {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    let mut first = [0; N];
+    first.copy_from_slice(&digest.finalize()[..N]);
+    first
+}
+
 impl Ledger {
-    /// Reads the cookie's value.
-    ///
-    /// # Errors
-    /// [`LedgerError`] for anything that this service does not write.
-    pub fn parse(value: &str) -> Result<Self, LedgerError> {
-        if value.len() > MAX_BYTES {
-            return Err(LedgerError::TooLong(value.len()));
+    /// Reads the ledger among a request's cookies. Whatever this service did not write is noted by
+    /// name, to be removed, and otherwise ignored.
+    #[must_use]
+    pub fn read<'a>(cookies: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut ledger = Self::default();
+        let ours = cookies.into_iter().filter(|(name, _)| name.starts_with(LEDGER_PREFIX));
+        for (name, value) in ours.take(MAX_READ) {
+            let entry = Entry::parse(value).filter(|entry| entry.cookie_name() == name);
+            if let Some(entry) = entry {
+                let known = ledger.entries.iter().any(|known| known.scope == entry.scope);
+                ledger.entries.extend((!known).then_some(entry));
+            } else if is_ledger_name(name) {
+                ledger.malformed.push(name.to_owned());
+            }
         }
-        let fields: Vec<&str> = value.split('|').collect();
-        let [VERSION, fields @ ..] = fields.as_slice() else {
-            return Err(LedgerError::Malformed);
-        };
-        if fields.len() % 4 != 0 || fields.len() / 4 > MAX_ENTRIES {
-            return Err(LedgerError::Malformed);
-        }
-        let entries = fields.chunks(4).map(Entry::parse).collect::<Option<Vec<_>>>();
-        entries.map(|entries| Self { entries }).ok_or(LedgerError::Malformed)
+        ledger
     }
 
     /// Whether a set is listed and, of its life of `lifetime` seconds, more than half is left.
@@ -157,55 +158,49 @@ impl Ledger {
         permitted: &[(CookieScope, SetDigest)],
         now: EpochSeconds,
     ) -> Renewal {
-        let mut kept: Vec<Entry> = Vec::new();
-        let mut stale: Vec<&Entry> = Vec::new();
-        for entry in self.entries.iter().filter(|entry| entry.scope.can_be_set_by(host)) {
-            let replaced = sets.iter().any(|set| set.scope == entry.scope);
-            match (replaced, entry.is_among(permitted) && entry.expires > now) {
-                (true, _) => {}
-                (false, true) => kept.push(entry.clone()),
-                (false, false) => stale.push(entry),
-            }
-        }
-        kept.sort_by_key(|entry| std::cmp::Reverse(entry.expires));
-        let room = MAX_ENTRIES.saturating_sub(sets.len());
-        let evicted = kept.split_off(room.min(kept.len()));
-        stale.extend(&evicted);
-
+        let stale = self.stale(host, sets, permitted, now);
         let mut lines: Vec<String> =
-            stale.iter().flat_map(|entry| expire_all(&entry.scope)).collect();
+            self.malformed.iter().map(|name| readable_host_cookie(name, "", 0)).collect();
+        for entry in &stale {
+            lines.extend(expire_all(&entry.scope));
+            lines.push(readable_host_cookie(&entry.cookie_name(), "", 0));
+        }
         for set in sets {
             if set.signed.hash() == HashAlgorithm::Sha1 && self.lists_another(set) {
                 lines.push(expire_hash(&set.scope));
             }
             lines.extend(set.set_cookie_lines(now));
+            lines.push(Entry::of(set).to_set_cookie(now));
         }
-        let entries = sets.iter().map(Entry::of).chain(kept).collect();
-        lines.push(Self { entries }.to_set_cookie(now));
         Renewal { lines, removed: stale.len() }
+    }
+
+    /// Listed sets that are neither replaced nor to be kept.
+    fn stale(
+        &self,
+        host: &str,
+        sets: &[SignedSet],
+        permitted: &[(CookieScope, SetDigest)],
+        now: EpochSeconds,
+    ) -> Vec<&Entry> {
+        let (mut kept, mut stale) = (Vec::new(), Vec::new());
+        for entry in self.entries.iter().filter(|entry| entry.scope.can_be_set_by(host)) {
+            if sets.iter().any(|set| set.scope == entry.scope) {
+                continue;
+            }
+            let stays = entry.is_among(permitted) && entry.expires > now;
+            if stays { kept.push(entry) } else { stale.push(entry) }
+        }
+        kept.sort_by_key(|entry| std::cmp::Reverse(entry.expires));
+        let room = MAX_ENTRIES.saturating_sub(sets.len());
+        stale.extend(kept.into_iter().skip(room));
+        stale
     }
 
     /// Another set at the same place may have been signed over SHA-256, whose fourth cookie would
     /// outlive it. (A set that is not listed has expired, and its fourth cookie with it.)
     fn lists_another(&self, set: &SignedSet) -> bool {
         self.entries.iter().any(|entry| entry.scope == set.scope && entry.digest != set.digest)
-    }
-
-    fn to_set_cookie(&self, now: EpochSeconds) -> String {
-        let last = self.entries.iter().map(|entry| entry.expires).max().unwrap_or(now);
-        let value = if self.entries.is_empty() { String::new() } else { self.to_string() };
-        readable_host_cookie(LEDGER_COOKIE, &value, last.since(now))
-    }
-}
-
-impl fmt::Display for Ledger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(VERSION)?;
-        for Entry { scope, digest, expires } in &self.entries {
-            let domain = scope.domain.as_deref().unwrap_or_default();
-            write!(f, "|{}|{digest}|{domain}|{}", expires.0, scope.path)?;
-        }
-        Ok(())
     }
 }
 
@@ -214,12 +209,24 @@ impl Entry {
         Self { scope: set.scope.clone(), digest: set.digest, expires: set.expires() }
     }
 
+    fn cookie_name(&self) -> String {
+        ledger_cookie_name(&self.scope)
+    }
+
+    fn to_set_cookie(&self, now: EpochSeconds) -> String {
+        readable_host_cookie(&self.cookie_name(), &self.to_string(), self.expires.since(now))
+    }
+
     fn is_among(&self, permitted: &[(CookieScope, SetDigest)]) -> bool {
         permitted.iter().any(|(scope, digest)| *scope == self.scope && *digest == self.digest)
     }
 
-    fn parse(fields: &[&str]) -> Option<Self> {
-        let &[expires, digest, domain, path] = fields else { return None };
+    fn parse(value: &str) -> Option<Self> {
+        if value.len() > MAX_ENTRY_BYTES {
+            return None;
+        }
+        let fields: Vec<&str> = value.split('|').collect();
+        let [VERSION, expires, digest, domain, path] = fields[..] else { return None };
         let canonical = expires.bytes().all(|b| b.is_ascii_digit()) && !expires.is_empty();
         let expires = if canonical { expires.parse().ok()? } else { return None };
         let domain = match domain {
@@ -233,6 +240,28 @@ impl Entry {
             expires: EpochSeconds(expires),
         })
     }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scope, digest, expires } = self;
+        let domain = scope.domain.as_deref().unwrap_or_default();
+        write!(f, "{VERSION}|{}|{digest}|{domain}|{}", expires.0, scope.path)
+    }
+}
+
+/// The name of the ledger's cookie about the set at a place. A set that is there later takes the name
+/// over.
+#[must_use]
+pub fn ledger_cookie_name(scope: &CookieScope) -> String {
+    let domain = scope.domain.as_deref().unwrap_or_default();
+    let place: [u8; 4] = first_bytes([domain, scope.path.as_str()]);
+    format!("{LEDGER_PREFIX}{:08x}", u32::from_be_bytes(place))
+}
+
+fn is_ledger_name(name: &str) -> bool {
+    let suffix = name.strip_prefix(LEDGER_PREFIX).unwrap_or_default();
+    suffix.len() == 8 && suffix.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 fn is_domain(text: &str) -> bool {

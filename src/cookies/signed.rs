@@ -11,14 +11,10 @@ use crate::signing::{HashAlgorithm, SignedPolicy};
 
 pub(super) const HASH_COOKIE: &str = "CloudFront-Hash-Algorithm";
 
-/// Every name that a set could use.
-const NAMES: [&str; 5] = [
-    "CloudFront-Policy",
-    "CloudFront-Expires",
-    "CloudFront-Signature",
-    "CloudFront-Key-Pair-Id",
-    HASH_COOKIE,
-];
+/// Every name that a set of this service's uses; its policies are custom, so `CloudFront-Expires` is
+/// never among them.
+const NAMES: [&str; 4] =
+    ["CloudFront-Policy", "CloudFront-Signature", "CloudFront-Key-Pair-Id", HASH_COOKIE];
 
 /// A signed policy and where its cookies go.
 #[derive(Clone, Debug)]

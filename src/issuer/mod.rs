@@ -200,6 +200,14 @@ pub fn is_due(request: &Request<'_>) -> bool {
             < planned.len().min(request.sets_per_answer)
 }
 
+/// Lines that remove what a browser lists beyond the grant, when nothing is issued.
+#[must_use]
+pub fn leftovers(request: &Request<'_>) -> Vec<String> {
+    let planned = plan(request).unwrap_or_default();
+    let permitted: Vec<_> = planned.iter().map(|part| (part.scope.clone(), part.digest)).collect();
+    request.ledger.renew(request.host, &[], &permitted, request.now).lines
+}
+
 fn plan<'a>(request: &Request<'a>) -> Result<Vec<Planned<'a>>, IssueError> {
     let part = |opened: &'a Opened| {
         let distribution = request

@@ -22,7 +22,7 @@ pub enum BaseUrlError {
     #[error("{0:?} is plain http, which is only for names under localhost")]
     PlainHttp(String),
     /// Not a host name in its one canonical spelling.
-    #[error("{0:?} is not a host name in lower case, with nothing behind it but a port")]
+    #[error("{0:?} is not a host name in lower case, with nothing behind it but an unusual port")]
     Host(String),
 }
 
@@ -42,7 +42,9 @@ impl BaseUrl {
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
         };
-        if !is_host_name(host) || !port.is_none_or(is_port) {
+        // Browsers leave a scheme's own port out of `Origin`, and so must the one spelling.
+        let own_port = if plain { "80" } else { "443" };
+        if !is_host_name(host) || port.is_some_and(|port| !is_port(port) || port == own_port) {
             return Err(BaseUrlError::Host(text.to_owned()));
         }
         let base = Self { text: text.to_owned(), host: host.to_owned() };
@@ -132,6 +134,8 @@ mod tests {
             "https://user@example.org",
             "https://*.example.org",
             "https://example.org:0",
+            "https://example.org:443",
+            "http://localhost:80",
             "https://example.org:080",
             "https://example.org:99999",
             "https://127.0.0.1",

@@ -151,6 +151,7 @@ impl Connection {
             tokio::select! {
                 _ = serving.as_mut() => return,
                 () = tokio::time::sleep_until(until) => {}
+                () = activity.head_begins() => {}
                 _ = self.closed.wait_for(|closed| *closed), if !told => {
                     serving.as_mut().graceful_shutdown();
                     told = true;

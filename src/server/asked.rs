@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method};
 
 use super::error::ServeError;
 use super::record;
@@ -77,14 +76,19 @@ impl Asked {
         wanted: Option<&url::Url>,
     ) -> Result<Issued, ServeError> {
         let ledger = ledger(&self.headers);
-        let outcome = match self.decide(identity) {
+        let issued = match self.decide(identity) {
+            Err(refusal) => Err(withdrawn(refusal.into(), self.leftovers(&ledger))),
             Ok(grant) => {
                 let request = self.request(identity, &grant, &ledger, wanted);
-                self.state.issuer().issue(&request).await.map_err(Into::into)
+                self.state.issuer().issue(&request).await.map_err(|error| match error {
+                    IssueError::NotCovered(_) => {
+                        withdrawn(error.into(), issuer::leftovers(&request))
+                    }
+                    error => error.into(),
+                })
             }
-            Err(refusal) => Err(refusal.into()),
         };
-        match &outcome {
+        match &issued {
             Ok(issued) => {
                 let key = &self.snapshot.ring.active().id;
                 record::issued(&self.id, identity, issued, key, self.address());
@@ -92,7 +96,7 @@ impl Asked {
             }
             Err(error) => self.refuse(Some(identity), error),
         }
-        outcome
+        issued
     }
 
     /// Lines for a page, if its reader is signed in and the ledger says that cookies are due.
@@ -100,8 +104,7 @@ impl Asked {
         let Some(identity) = self.identity().await? else { return Ok(None) };
         let ledger = ledger(&self.headers);
         let Ok(grant) = self.decide(&identity) else {
-            let stale = ledger.lists_others_than(&[]);
-            return Ok(Some(if stale { self.clearing_lines() } else { Vec::new() }));
+            return Ok(Some(self.leftovers(&ledger)));
         };
         if !issuer::is_due(&self.request(&identity, &grant, &ledger, None)) {
             return Ok(Some(Vec::new()));
@@ -133,12 +136,16 @@ impl Asked {
         }
     }
 
-    /// Lines that remove every set the browser lists.
+    /// Lines that remove every set the browser lists, on purpose.
     pub(super) fn clearing_lines(&self) -> Vec<String> {
-        let host = self.snapshot.config.site.public_url.host();
-        let renewal = ledger(&self.headers).renew(host, &[], &[], self.now());
-        record::cleared(&self.id, None, renewal.removed);
-        renewal.lines
+        let lines = self.leftovers(&ledger(&self.headers));
+        record::cleared(&self.id, lines.len());
+        lines
+    }
+
+    /// Lines that remove every set the browser lists.
+    fn leftovers(&self, ledger: &Ledger) -> Vec<String> {
+        ledger.renew(self.public_url().host(), &[], &[], self.now()).lines
     }
 
     pub(super) fn refuse(&self, identity: Option<&Identity>, error: &ServeError) {
@@ -147,8 +154,9 @@ impl Asked {
     }
 }
 
-const fn outcome_of(error: &ServeError) -> Outcome {
+fn outcome_of(error: &ServeError) -> Outcome {
     match error {
+        ServeError::Withdrawn { reason, .. } => outcome_of(reason),
         ServeError::Refusal(_) | ServeError::Issue(IssueError::NotCovered(_)) => Outcome::NoAccess,
         ServeError::Issue(IssueError::Overloaded) | ServeError::Busy => Outcome::Overloaded,
         ServeError::Issue(_) | ServeError::Authn(AuthnError::Unavailable { .. }) => {
@@ -158,13 +166,9 @@ const fn outcome_of(error: &ServeError) -> Outcome {
     }
 }
 
-/// Adds `Set-Cookie` lines to an answer.
-pub(super) fn with_lines(mut response: Response, lines: &[String]) -> Response {
-    for line in lines {
-        // Every line is made of checked parts; one that is no header value is worth losing.
-        if let Ok(value) = HeaderValue::from_str(line) {
-            response.headers_mut().append(header::SET_COOKIE, value);
-        }
+fn withdrawn(reason: ServeError, lines: Vec<String>) -> ServeError {
+    if lines.is_empty() {
+        return reason;
     }
-    response
+    ServeError::Withdrawn { reason: Box::new(reason), lines }
 }

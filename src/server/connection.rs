@@ -15,6 +15,7 @@ use axum::body::Body;
 use axum::http::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// What a connection is doing, since when.
@@ -30,12 +31,23 @@ struct Account {
     phase: Phase,
     since: Instant,
     requests: usize,
-    http2: bool,
+    /// The connection's first bytes, until they tell whether it speaks HTTP/2.
+    opening: Vec<u8>,
 }
+
+/// How every HTTP/2 connection begins (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
 /// The account of one connection, shared by its socket and its requests.
 #[derive(Clone, Debug)]
-pub(super) struct Activity(Arc<Mutex<Account>>);
+pub(super) struct Activity(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    account: Mutex<Account>,
+    /// Rung when a head begins, which is given less time than the wait before it.
+    head_begins: Notify,
+}
 
 /// How long each phase may last.
 #[derive(Clone, Copy, Debug)]
@@ -57,12 +69,18 @@ pub(super) enum Verdict {
 
 impl Activity {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Account {
+        let account = Account {
             phase: Phase::ReceivingHead,
             since: Instant::now(),
             requests: 0,
-            http2: false,
-        })))
+            opening: Vec::with_capacity(PREFACE.len()),
+        };
+        Self(Arc::new(Shared { account: Mutex::new(account), head_begins: Notify::new() }))
+    }
+
+    /// Returns when a head begins on a connection that was waiting.
+    pub(super) async fn head_begins(&self) {
+        self.0.head_begins.notified().await;
     }
 
     pub(super) fn judge(&self, patience: Patience) -> Verdict {
@@ -70,7 +88,7 @@ impl Activity {
         let (allowed, verdict) = match account.phase {
             Phase::Waiting => (patience.idle, Verdict::Idle),
             // Frames between requests of HTTP/2 are no head.
-            Phase::ReceivingHead if account.http2 => (patience.idle, Verdict::Idle),
+            Phase::ReceivingHead if account.opening == PREFACE => (patience.idle, Verdict::Idle),
             Phase::ReceivingHead => (patience.head, Verdict::Stuck),
             Phase::Answering => (patience.idle, Verdict::Stuck),
         };
@@ -89,13 +107,13 @@ impl Activity {
 
     fn received(&self, bytes: &[u8]) {
         let mut account = self.account();
-        if bytes.starts_with(b"PRI * HTTP/2") {
-            account.http2 = true;
-        }
+        let unknown = PREFACE.len() - account.opening.len();
+        account.opening.extend_from_slice(&bytes[..unknown.min(bytes.len())]);
         match account.phase {
             Phase::Waiting => {
                 account.phase = Phase::ReceivingHead;
                 account.since = Instant::now();
+                self.0.head_begins.notify_one();
             }
             Phase::Answering => account.since = Instant::now(),
             // A head that dribbles in does not earn more time.
@@ -111,7 +129,7 @@ impl Activity {
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -31,6 +31,14 @@ pub(super) enum ServeError {
     /// No cookies could be made.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// Nothing was issued, and what the browser still held of others is taken away.
+    #[error("{reason}")]
+    Withdrawn {
+        /// Why nothing was issued.
+        reason: Box<ServeError>,
+        /// `Set-Cookie` lines that take away.
+        lines: Vec<String>,
+    },
     /// `return_to` leads elsewhere.
     #[error("return_to is not a path of this site")]
     ReturnTo,
@@ -103,6 +111,7 @@ impl ServeError {
         let answer = response.headers_mut();
         answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
         match &self {
+            Self::Withdrawn { lines, .. } => append(answer, lines),
             Self::Method(allowed) => {
                 answer.insert(header::ALLOW, HeaderValue::from_static(allowed));
             }
@@ -112,6 +121,14 @@ impl ServeError {
             _ => {}
         }
         response
+    }
+
+    /// Whether the rules are the reason.
+    pub(super) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Withdrawn { reason, .. } => reason.is_refusal(),
+            _ => matches!(self, Self::Refusal(_)),
+        }
     }
 
     fn problem(&self) -> Problem {
@@ -148,6 +165,7 @@ impl ServeError {
                 "Sign-in cannot be checked just now",
                 "The keys that verify it cannot be fetched. Nothing is lost; try again shortly.",
             ),
+            Self::Withdrawn { reason, .. } => reason.problem(),
             Self::Refusal(refusal) => no_access(refusal),
             Self::Issue(error) => not_issued(error),
             Self::ReturnTo => bad_request(
@@ -197,6 +215,16 @@ impl ServeError {
             ),
             Self::Timeout => busy("timeout", "The answer was not ready in time."),
             Self::Busy => busy("busy", "All places for requests are taken."),
+        }
+    }
+}
+
+/// Adds `Set-Cookie` lines to an answer.
+pub(super) fn append(headers: &mut HeaderMap, lines: &[String]) {
+    for line in lines {
+        // Every line is made of checked parts; one that is no header value is worth losing.
+        if let Ok(value) = HeaderValue::from_str(line) {
+            headers.append(header::SET_COOKIE, value);
         }
     }
 }

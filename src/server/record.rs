@@ -41,13 +41,12 @@ pub(super) fn issued(
     );
 }
 
-pub(super) fn cleared(id: &RequestId, identity: Option<&Identity>, removed: usize) {
+pub(super) fn cleared(id: &RequestId, lines: usize) {
     tracing::info!(
         target: ACCESS,
         event = "cookies.cleared",
         request_id = %id,
-        subject = ?identity.map_or("", |identity| identity.subject.as_str()),
-        removed,
+        lines,
         "cookies cleared"
     );
 }

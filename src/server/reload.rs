@@ -1,5 +1,6 @@
 //! Follows the configuration: on SIGHUP, and when a watched file changes.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +15,7 @@ use crate::telemetry::OPERATION;
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Size and time of change of each watched file; `None` for one that is not there.
-type Traces = Vec<Option<(u64, SystemTime)>>;
+type Traces = BTreeMap<PathBuf, Option<(u64, SystemTime)>>;
 
 /// Reloads for as long as the service runs.
 pub(super) async fn follow(
@@ -32,18 +33,23 @@ pub(super) async fn follow(
         let now = traces(&state, &file);
         if asked || now != seen {
             reload(&state, &file, &environment).await;
-            // The new snapshot may watch other files.
+            // The new snapshot may watch other files. Of those known, the traces of before count, or
+            // a change during the reload would never be seen.
             seen = traces(&state, &file);
+            for (path, trace) in now {
+                seen.entry(path).and_modify(|newer| *newer = trace);
+            }
         }
     }
 }
 
 fn traces(state: &AppState, file: &Path) -> Traces {
-    let trace = |path: PathBuf| {
+    let trace = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
         Some((metadata.len(), metadata.modified().ok()?))
     };
-    state.snapshot().watched_files(file).into_iter().map(trace).collect()
+    let files = state.snapshot().watched_files(file);
+    files.into_iter().map(|path| (path.clone(), trace(&path))).collect()
 }
 
 /// Loads a whole new snapshot, or keeps the old one and says why.

@@ -8,9 +8,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, with_lines};
-use super::error::ServeError;
-use super::request::{check_site, is_navigation, ledger, prefers_html};
+use super::asked::Asked;
+use super::error::{ServeError, append};
+use super::request::{check_site, is_navigation, prefers_html};
 use super::{pages, return_to};
 use crate::access::{Grant, Opened};
 use crate::clock::EpochSeconds;
@@ -117,7 +117,7 @@ async fn log_in(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
     // The viewer itself is open to everyone and explains better what is not open to this person.
     let lines = match asked.issue(&identity, None).await {
         Ok(issued) => issued.lines,
-        Err(ServeError::Refusal(_)) => asked.clearing_lines(),
+        Err(error) if error.is_refusal() => asked.clearing_lines(),
         Err(error) => return Err(error),
     };
     Ok(with_lines(see_other(&path), &lines))
@@ -147,15 +147,14 @@ fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Response {
             response
         }
         Err(error) => {
-            let refused = matches!(error, ServeError::Refusal(_));
-            let recorded = refused || matches!(error, ServeError::Issue(_));
+            let recorded = matches!(
+                error,
+                ServeError::Refusal(_) | ServeError::Issue(_) | ServeError::Withdrawn { .. }
+            );
             if !recorded {
                 asked.refuse(None, &error);
             }
-            let response = error.into_answer(&asked.headers, &asked.id);
-            // Somebody to whom nothing is open keeps nothing: not of before, not of another person.
-            let stale = refused && ledger(&asked.headers).lists_others_than(&[]);
-            if stale { with_lines(response, &asked.clearing_lines()) } else { response }
+            error.into_answer(&asked.headers, &asked.id)
         }
     }
 }
@@ -195,4 +194,9 @@ fn summary(issued: &Issued, now: EpochSeconds) -> Value {
         "resources": resources(&issued.opened),
         "on_demand": resources(&issued.on_demand),
     })
+}
+
+fn with_lines(mut response: Response, lines: &[String]) -> Response {
+    append(response.headers_mut(), lines);
+    response
 }

@@ -4,8 +4,8 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::asked::{Asked, with_lines};
-use super::error::ServeError;
+use super::asked::Asked;
+use super::error::{ServeError, append};
 use crate::bundle::{Outcome, RequestParts, respond};
 
 /// Answers a file of the bundle. Pages carry cookies as the ledger asks; scripts and images never do,
@@ -38,7 +38,7 @@ async fn page(asked: &Asked, outcome: Outcome<'_>) -> Response {
             let value = HeaderValue::from_static("no-store, private");
             response.headers_mut().insert(header::CACHE_CONTROL, value);
         }
-        response = with_lines(response, &lines);
+        append(response.headers_mut(), &lines);
     }
     response
 }

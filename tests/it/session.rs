@@ -1,12 +1,19 @@
 use axum::body::Body;
 use axum::http::Method;
 use edgemint::clock::Clock as _;
+use edgemint::cookies::LEDGER_PREFIX;
 use edgemint::demo::tokens::{ClaimsHeader, ClaimsSigner};
 use serde_json::json;
 
 use crate::support::{ARN, App, CLIENT, CONFIG, ISSUER, NOW, bare, claims_of, person};
 
 const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
+
+/// The ledger's cookies, as the browser sends them back.
+fn ledger_in(lines: &[String]) -> String {
+    let pairs = lines.iter().filter(|line| line.starts_with(LEDGER_PREFIX));
+    pairs.filter_map(|line| line.split(';').next()).collect::<Vec<_>>().join("; ")
+}
 
 fn cookie_names(lines: &[String]) -> Vec<&str> {
     lines.iter().filter_map(|line| line.split('=').next()).collect()
@@ -25,15 +32,12 @@ async fn cookies_are_issued_to_a_person_whose_group_has_a_rule() {
         assert!((2700..=3060).contains(&refresh), "{refresh}");
         assert_eq!(body["expires_at"], NOW.plus(3600).to_string());
         let lines = answer.set_cookies();
+        let names = cookie_names(&lines);
         assert_eq!(
-            cookie_names(&lines),
-            [
-                "CloudFront-Policy",
-                "CloudFront-Signature",
-                "CloudFront-Key-Pair-Id",
-                "__Host-edgemint-ledger"
-            ]
+            names[..3],
+            ["CloudFront-Policy", "CloudFront-Signature", "CloudFront-Key-Pair-Id"]
         );
+        assert!(names.len() == 4 && names[3].starts_with(LEDGER_PREFIX), "{names:?}");
         assert_eq!(answer.header("cache-control"), "no-store, private");
     }
 }
@@ -255,11 +259,11 @@ async fn other_sites_cannot_make_a_browser_ask() {
 async fn clearing_removes_what_the_ledger_lists_even_when_nobody_is_signed_in() {
     let app = App::new();
     let lines = app.of(person("Chen"), Method::POST, "/session/cookies").await.set_cookies();
-    let ledger = lines.last().unwrap().split(';').next().unwrap().to_owned();
+    let ledger = ledger_in(&lines);
     let request = bare(Method::DELETE, "/session/cookies").header("cookie", &ledger);
     let cleared = app.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!(cleared.status, 204);
-    assert_eq!(cleared.set_cookies().len(), 11, "two sets of five and the ledger");
+    assert_eq!(cleared.set_cookies().len(), 10, "two sets of four, and their entries");
     assert!(cleared.set_cookies().iter().all(|line| line.ends_with("Max-Age=0")));
     let request = bare(Method::POST, "/session/logout").header("cookie", &ledger);
     let out = app.send(request.body(Body::empty()).unwrap()).await;
@@ -271,26 +275,39 @@ async fn clearing_removes_what_the_ledger_lists_even_when_nobody_is_signed_in() 
 async fn a_refusal_takes_away_what_another_person_left() {
     let app = App::new();
     let lines = app.of(person("Ada"), Method::POST, "/session/cookies").await.set_cookies();
-    let ledger = lines.last().unwrap().split(';').next().unwrap().to_owned();
+    let ledger = ledger_in(&lines);
     let headers = [("cookie", ledger.as_str())];
     let noor = app.with_headers(person("Noor"), Method::POST, "/session/cookies", &headers).await;
     assert_eq!(noor.status, 403);
-    assert_eq!(noor.set_cookies().len(), 6, "{:?}", noor.set_cookies());
+    assert_eq!(noor.set_cookies().len(), 5, "{:?}", noor.set_cookies());
     assert!(noor.set_cookies().iter().all(|line| line.ends_with("Max-Age=0")));
 }
 
 #[tokio::test]
 async fn a_hostile_ledger_is_replaced_and_harms_nobody() {
     let app = App::new();
-    for value in ["x", "1|9|0000000000000000|evil.net|/a/", "1|a|b|c|d", &"1|".repeat(9000)] {
-        let cookie = format!("__Host-edgemint-ledger={value}");
+    let long = "1|".repeat(9000);
+    for value in ["x", "1|9|0000000000000000|evil.net|/a/", "1|a|b|c|d", &long] {
+        let cookie = format!("{LEDGER_PREFIX}01234567={value}");
         let answer = app
             .with_headers(person("Ada"), Method::POST, "/session/cookies", &[("cookie", &cookie)])
             .await;
         assert_eq!(answer.status, 200);
-        assert!(!answer.set_cookies().iter().any(|line| line.contains("evil")), "{value}");
-        assert!(answer.set_cookies().last().unwrap().contains("|/lab-a/"));
+        let lines = answer.set_cookies();
+        assert!(!lines.iter().any(|line| line.contains("evil")), "{value}");
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        assert!(lines[0].starts_with(&format!("{LEDGER_PREFIX}01234567=; ")), "{lines:?}");
     }
+}
+
+#[tokio::test]
+async fn a_refused_url_takes_away_what_another_person_left() {
+    let app = App::new();
+    let lines = app.of(person("Ada"), Method::POST, "/session/cookies").await.set_cookies();
+    let ledger = ledger_in(&lines);
+    let path = "/session/cookies?for=https://data.example.org/lab-a/x";
+    let ben = app.with_headers(person("Ben"), Method::POST, path, &[("cookie", &ledger)]).await;
+    assert_eq!((ben.status.as_u16(), ben.set_cookies().len()), (403, 5));
 }
 
 #[tokio::test]
@@ -372,7 +389,7 @@ async fn readiness_names_the_key_that_signs() {
 async fn a_reload_swaps_rules_and_clears_what_they_no_longer_open() {
     let app = App::new();
     let lines = app.of(person("Ada"), Method::POST, "/session/cookies").await.set_cookies();
-    let ledger = lines.last().unwrap().split(';').next().unwrap().to_owned();
+    let ledger = ledger_in(&lines);
     let wider = CONFIG.replace("data.example.org/lab-a/*", "data.example.org/*");
     let wider = wider.replace("lifetime = \"15m\"\n", "");
     std::fs::write(app.folder.path().join("edgemint.toml"), wider).unwrap();
@@ -382,7 +399,7 @@ async fn a_reload_swaps_rules_and_clears_what_they_no_longer_open() {
         .await;
     let lines = answer.set_cookies();
     let removed = |line: &&String| line.contains("Path=/lab-a/;") && line.ends_with("Max-Age=0");
-    assert_eq!(lines.iter().filter(removed).count(), 5, "{lines:?}");
+    assert_eq!(lines.iter().filter(removed).count(), 4, "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("Path=/;") && line.starts_with("CloudFront-")));
     assert!(app.clock.now() == NOW);
 }

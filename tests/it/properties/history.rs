@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Method;
+use edgemint::access::PathPrefix;
 use edgemint::access::{
     Allow, Grant, Lifetime, Opened, Refusal, ResourceTemplate, Rule, conflicts, decide,
 };
 use edgemint::authn::Fetcher;
 use edgemint::clock::{Clock as _, EpochSeconds, FixedClock};
 use edgemint::config::Distribution;
-use edgemint::cookies::{LEDGER_COOKIE, MAX_ENTRIES};
+use edgemint::cookies::{CookieScope, LEDGER_PREFIX, MAX_ENTRIES, ledger_cookie_name};
 use edgemint::demo::people::Person;
 use edgemint::identity::{Email, Front, Identity, Subject};
 use edgemint::policy::{Custom, base64, parse_custom};
@@ -392,7 +393,7 @@ impl World {
                 prop_assert!(one, "several sets reach {}{}x: {:?}", host, path, reaching);
             }
             prop_assert!(
-                ledger.contains(LEDGER_COOKIE) && ledger.contains(&format!("|{domain}|{path}")),
+                ledger.contains(LEDGER_PREFIX) && ledger.contains(&format!("|{domain}|{path}")),
                 "{} at {} is not in {}",
                 path,
                 domain,
@@ -578,19 +579,32 @@ fn answers_that_cross_lose_no_set() {
     world.check_jar().unwrap();
 }
 
-/// A ledger of the right form about places and sets that never were.
-fn forged() -> impl Strategy<Value = String> {
+/// A ledger of the right form about places and sets that never were, as cookies.
+fn forged() -> impl Strategy<Value = Vec<(String, String)>> {
     let domain = select(vec!["", "example.org", "viewer.example.org", "other.net", "org"]);
     let path = select(vec!["/", "/a/", "/a/b/", "/session/"]);
-    let entry = (0..u64::MAX, any::<u64>(), domain, path)
-        .prop_map(|(end, digest, domain, path)| format!("|{end}|{digest:016x}|{domain}|{path}"));
-    prop::collection::vec(entry, 0..30).prop_map(|entries| format!("1{}", entries.concat()))
+    let entry =
+        (0..u64::MAX, any::<u64>(), domain, path).prop_map(|(end, digest, domain, path)| {
+            let scope = CookieScope {
+                domain: (!domain.is_empty()).then(|| domain.to_owned()),
+                path: PathPrefix::parse(path).unwrap(),
+            };
+            (ledger_cookie_name(&scope), format!("1|{end}|{digest:016x}|{domain}|{path}"))
+        });
+    prop::collection::vec(entry, 0..30)
+}
+
+/// Names of the ledger's, with anything behind them.
+fn garbled() -> impl Strategy<Value = Vec<(String, String)>> {
+    let name = "[0-9a-f]{8}|[0-9a-z-]{0,12}".prop_map(|end| format!("{LEDGER_PREFIX}{end}"));
+    let value = prop_oneof!["[!-:<-~]{0,80}", "1(\\|[0-9a-f./]{0,20}){0,12}"];
+    prop::collection::vec((name, value), 0..4)
 }
 
 /// Whatever the ledger says, lines concern cookies of ours only.
 fn check_lines(answer: &Answer) -> TestCaseResult {
     for line in answer.set_cookies() {
-        let ours = ["CloudFront-", LEDGER_COOKIE, "AWSELBAuthSessionCookie-"];
+        let ours = ["CloudFront-", LEDGER_PREFIX, "AWSELBAuthSessionCookie-"];
         prop_assert!(ours.iter().any(|name| line.starts_with(name)), "{}", line);
         let domain = line.split("; ").find_map(|part| part.strip_prefix("Domain="));
         let settable = domain.is_none_or(|domain| "viewer.example.org".ends_with(domain));
@@ -602,14 +616,15 @@ fn check_lines(answer: &Answer) -> TestCaseResult {
 #[test]
 fn a_garbled_or_forged_ledger_does_no_harm() {
     let world = RefCell::new(World::new());
-    let ledger = prop_oneof![forged(), "[!-:<-~]{0,80}", "1(\\|[0-9a-f./]{0,20}){0,12}"];
-    let run = |(ledger, ask, rules): (String, Ask, Vec<RuleSpec>)| {
+    let ledger = prop_oneof![forged(), garbled()];
+    let run = |(ledger, ask, rules): (Vec<(String, String)>, Ask, Vec<RuleSpec>)| {
         let mut world = world.borrow_mut();
         world.restart();
         world.step(&Step::Rules(rules))?;
-        let line = format!("{LEDGER_COOKIE}={ledger}; Secure; Path=/");
         let now = world.now();
-        world.jar.store(&url(SITE), &line, now, 0);
+        for (name, value) in ledger {
+            world.jar.store(&url(SITE), &format!("{name}={value}; Secure; Path=/"), now, 0);
+        }
         let answer = world.send(ask);
         check_lines(&answer)?;
         world.check_answer(ask, &answer)
