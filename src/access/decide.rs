@@ -189,6 +189,8 @@ mod tests {
         assert_eq!(expand("ada"), Ok(vec!["/people/ada/".to_owned()]));
         assert_eq!(expand("a b@c"), Ok(vec!["/people/a%20b@c/".to_owned()]));
         assert_eq!(expand("é"), Ok(vec!["/people/%C3%A9/".to_owned()]));
+        // As browsers spell a path; any other spelling would never match a request.
+        assert_eq!(expand("o'b(r):i=e&n!$"), Ok(vec!["/people/o'b(r):i=e&n!$/".to_owned()]));
         for hostile in ["*", "a/*", "..", ".", "a/b", "?", "\"", "\\", "%2e%2e", "#", "a;b", "a|b"]
         {
             assert!(matches!(expand(hostile), Err(Refusal::Withheld(_))), "{hostile}");

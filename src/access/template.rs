@@ -13,8 +13,21 @@ use crate::identity::Identity;
 use crate::policy::{BaseUrl, BaseUrlError};
 
 /// What browsers leave as it is in a path's segment and [`PathPrefix`] accepts.
-const LITERAL: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@').remove(b'+');
+const LITERAL: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'@')
+    .remove(b'+')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'=')
+    .remove(b':');
 
 /// A resource as a rule states it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 //! 1. A key that is known and fresh costs nothing.
 //! 2. However many ask for a key at once, it is fetched once.
 //! 3. A key that could not be had is not asked for again for a while.
-//! 4. A key that was known stays believed while its source cannot be reached.
+//! 4. A key that was known stays believed for a day while its source cannot be reached, and not at all
+//!    once its source says that there is no such key.
 //! 5. Fetches per minute and keys in memory are bounded, since anyone can invent key IDs.
 
 use std::collections::HashMap;
@@ -15,6 +16,9 @@ use crate::identity::TokenError;
 
 /// How long a key that could not be had is not asked for again, in seconds.
 const RETRY_AFTER: u64 = 30;
+
+/// How long a key is believed while its source cannot be reached, in seconds.
+const STALE_LIMIT: u64 = 24 * 60 * 60;
 
 /// The most URLs that are remembered, known and unknown keys together.
 const MAX_ENTRIES: usize = 256;
@@ -131,9 +135,11 @@ impl<V> KeyCache<V> {
         let failed_lately = known.failure.as_ref().filter(|(at, _)| now.since(*at) < RETRY_AFTER);
         match (&known.value, failed_lately) {
             (Some(value), _) if now.since(known.fetched) < max_age => Some(Ok(value.clone())),
-            (Some(value), Some(_)) => Some(Ok(value.clone())),
+            (Some(value), Some(_)) if now.since(known.fetched) <= STALE_LIMIT => {
+                Some(Ok(value.clone()))
+            }
             (None, Some((_, failure))) => Some(Err(failure.clone())),
-            (_, None) => None,
+            (Some(_), Some(_)) | (_, None) => None,
         }
     }
 
@@ -154,6 +160,11 @@ impl<V> KeyCache<V> {
                 // A spent budget says nothing about this key, so the next minute may ask again.
                 if failure != KeyUnavailable::Budget {
                     known.failure = Some((now, failure.clone()));
+                }
+                // A source that answers "no such key" has withdrawn it.
+                let withdrawn = failure == KeyUnavailable::Unknown;
+                if withdrawn || now.since(known.fetched) > STALE_LIMIT {
+                    known.value = None;
                 }
                 known.value.clone().ok_or(failure)
             }
@@ -214,6 +225,7 @@ mod tests {
     struct Counting {
         fetches: AtomicUsize,
         down: AtomicBool,
+        withdrawn: AtomicBool,
     }
 
     impl Fetcher for Counting {
@@ -226,7 +238,9 @@ mod tests {
                 tokio::task::yield_now().await;
                 match (self.down.load(Ordering::SeqCst), url) {
                     (true, _) => Err(FetchError::Unreachable("down".to_owned())),
-                    (false, "known") => Ok(b"key".to_vec()),
+                    (false, "known") if !self.withdrawn.load(Ordering::SeqCst) => {
+                        Ok(b"key".to_vec())
+                    }
                     (false, _) => Err(FetchError::NotFound(404)),
                 }
             })
@@ -294,6 +308,18 @@ mod tests {
         clock.advance(RETRY_AFTER);
         assert!(get(&cache, "known").await.is_ok());
         assert_eq!(fetcher.fetches.load(Ordering::SeqCst), 3);
+        fetcher.down.store(true, Ordering::SeqCst);
+        clock.advance(STALE_LIMIT + 1);
+        assert!(get(&cache, "known").await.is_err(), "a day later it is not");
+    }
+
+    #[tokio::test]
+    async fn a_withdrawn_key_is_believed_no_longer() {
+        let (clock, fetcher, cache) = cache();
+        get(&cache, "known").await.unwrap();
+        fetcher.withdrawn.store(true, Ordering::SeqCst);
+        clock.advance(3600);
+        assert_eq!(get(&cache, "known").await, Err(KeyUnavailable::Unknown));
     }
 
     async fn futures_join<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {

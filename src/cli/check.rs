@@ -6,6 +6,7 @@ use serde_json::json;
 use super::output::{say, say_json};
 use super::{ConfigFile, Done};
 use crate::access::{Allow, Rule};
+use crate::bundle::Bundle;
 use crate::config::{Config, ConfigError, process_environment};
 use crate::server::{Snapshot, SnapshotError};
 
@@ -83,13 +84,16 @@ fn describe(snapshot: &Snapshot) {
         ),
         None => line("bundle", "none: files are served by something else"),
     }
+    for skipped in snapshot.bundle.iter().flat_map(Bundle::skipped).take(20) {
+        line("skipped", &skipped.to_string());
+    }
     for advice in advice(config) {
         line("note", &advice);
     }
 }
 
 fn line(label: &str, text: &str) {
-    say(&format!("    {label:<7} {text}"));
+    say(&format!("    {label:<8}{text}"));
 }
 
 fn describe_rule(rule: &Rule) -> String {

@@ -1,14 +1,13 @@
 //! `edgemint keys`: manage the keys that sign.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use super::Done;
+use super::files::read_pem;
 use super::output::{say, say_json};
 use crate::keystore;
 use crate::signing::{KeyPairId, KeyState};
@@ -41,8 +40,9 @@ pub(super) enum Action {
 
 pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
     let Action::Import { dir, key_pair_id, json, key } = action;
-    let pem = read(key).with_context(|| format!("cannot read {}", key.display()))?;
-    let imported = keystore::import(dir, key_pair_id, &pem)?;
+    let pem = read_pem(key)?;
+    let imported = keystore::import(dir, key_pair_id, &pem)
+        .with_context(|| format!("cannot import {}", key.display()))?;
     if *json {
         say_json(&json!({
             "key_pair_id": imported.id.to_string(),
@@ -57,14 +57,4 @@ pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
         say("Another key signs; this one waits.");
     }
     Ok(Done::Yes)
-}
-
-fn read(path: &PathBuf) -> std::io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    if path.as_os_str() == "-" {
-        std::io::stdin().take(1 << 16).read_to_string(&mut text)?;
-    } else {
-        std::fs::File::open(path)?.take(1 << 16).read_to_string(&mut text)?;
-    }
-    Ok(text)
 }

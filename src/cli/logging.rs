@@ -1,13 +1,12 @@
 //! Where the log goes, and in which form.
 
-use std::io::IsTerminal as _;
-
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::output;
 use crate::config::{Log, LogFormat, LogLevel};
 use crate::telemetry::ACCESS;
 
@@ -25,7 +24,7 @@ pub(super) fn start(log: Log) {
         .with_target("edgemint", level)
         .with_target(ACCESS, level.max(LevelFilter::INFO));
     // Colours are for a terminal; in a file they are noise.
-    let layer = tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal());
+    let layer = tracing_subscriber::fmt::layer().with_ansi(output::is_terminal());
     let registry = tracing_subscriber::registry();
     // A second start, as in a test of several commands, leaves the first one's log.
     let _ = match log.format {

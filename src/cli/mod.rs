@@ -10,6 +10,7 @@
 
 mod check;
 mod demo;
+mod files;
 mod keys;
 mod logging;
 mod output;

@@ -1,6 +1,6 @@
 //! Printing. A reader that goes away, such as `head`, is no failure.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
 use serde::Serialize;
 
@@ -27,6 +27,11 @@ pub(super) fn complain(error: &anyhow::Error) {
     for line in lines {
         note(&format!("          {line}"));
     }
+}
+
+/// Whether a person reads the output as it is written.
+pub(super) fn is_terminal() -> bool {
+    io::stdout().is_terminal()
 }
 
 /// Prints a result for machines.

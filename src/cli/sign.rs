@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use ipnet::Ipv4Net;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
 
+use super::files::read_pem;
 use super::output::{note, say, say_json};
 use super::{Done, time};
 use crate::access::Grant;
@@ -84,6 +84,8 @@ pub(super) fn run(what: &What) -> anyhow::Result<Done> {
         What::Url { policy, url } => {
             let signed = signed(policy)?;
             let url = url.as_deref().unwrap_or(&policy.resource);
+            Resource::parse(url).context("--url")?;
+            anyhow::ensure!(!url.contains('#'), "a URL's fragment never reaches CloudFront: {url}");
             anyhow::ensure!(
                 !url.contains('*'),
                 "--resource is a pattern: name the one URL to open with --url"
@@ -127,9 +129,7 @@ fn read_key(options: &Options) -> anyhow::Result<SigningKey> {
     // The AWS CLI wants file:// in front.
     let path = given.to_str().and_then(|text| text.strip_prefix("file://")).map(PathBuf::from);
     let path = path.as_ref().unwrap_or(given);
-    let pem = std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let pem = read_pem(path)?;
     let key = PrivateKey::from_pem(&pem).with_context(|| path.display().to_string())?;
     if key.public().is_published() {
         note("warning: this is the published key of keys-example/; anyone can sign with it");

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use super::files::read_pem;
 use super::output::{note, say, say_json};
 use super::{Done, time};
 use crate::clock::{Clock as _, EpochSeconds, SystemClock};
@@ -37,8 +38,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
     let path = &options.public_key;
-    let pem =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let pem = read_pem(path)?;
     let key = PublicKey::from_pem(&pem).with_context(|| path.display().to_string())?;
     if key.is_published() {
         note("warning: this is the published key of keys-example/; anyone can sign for it");
@@ -46,7 +46,10 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
     let cookies = options.cookie.trim();
     let request = EdgeRequest {
         url: &options.url,
-        cookies: cookies.strip_prefix("Cookie:").unwrap_or(cookies),
+        cookies: match cookies.get(..7) {
+            Some(name) if name.eq_ignore_ascii_case("cookie:") => &cookies[7..],
+            _ => cookies,
+        },
         source: options.ip,
         now: options.at.unwrap_or_else(|| SystemClock.now()),
     };

@@ -65,8 +65,9 @@ pub(super) fn check(
         );
         return None;
     };
-    // Stand-ins are believed on a laptop's own names only, never by a site on a network.
-    let laptop = site.is_some_and(|site| site.public_url.is_loopback_name());
+    // Stand-ins are believed by a service that only its own machine can reach, and by no other.
+    let laptop = site
+        .is_some_and(|site| site.public_url.is_loopback_name() && site.listen.ip().is_loopback());
     let region = problems
         .require("identity.alb.region", raw.region, "region = \"us-east-1\"")
         .and_then(|region| problems.take("identity.alb.region", check_region(region)));
@@ -143,7 +144,7 @@ fn check_arn(arn: &str, region: Option<&str>, laptop: bool) -> Result<(), String
     if *account == NOBODYS_ACCOUNT && !laptop {
         return Err(
             "account 000000000000 is a stand-in's, which is believed only where public_url \
-                    is under localhost"
+                    is under localhost and listen is a loopback address"
                 .to_owned(),
         );
     }
@@ -184,7 +185,7 @@ fn check_fetched_url(text: &str, laptop: bool) -> Result<(), String> {
         ("http", _) if laptop && on_loopback => Ok(()),
         _ => Err(format!(
             "{text:?}: keys are fetched over https from a host by name (plain http is for a \
-             loopback address where public_url is under localhost)"
+             loopback address where public_url is under localhost and listen is one too)"
         )),
     }
 }

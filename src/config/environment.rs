@@ -18,8 +18,8 @@ pub(super) struct Override<'a> {
 impl Environment {
     /// Keeps the variables that are ours.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        let ours = variables.into_iter().filter(|(name, _)| name.starts_with(PREFIX));
-        Self(ours.collect())
+        let ours = |name: &str| name.strip_prefix(PREFIX).is_some_and(|key| !is_service_link(key));
+        Self(variables.into_iter().filter(|(name, _)| ours(name)).collect())
     }
 
     pub(super) fn overrides(&self) -> impl Iterator<Item = Override<'_>> {
@@ -28,6 +28,15 @@ impl Environment {
             Override { variable, key, value }
         })
     }
+}
+
+/// Kubernetes gives every container the address of a service called `edgemint`, as
+/// `EDGEMINT_SERVICE_HOST`, `EDGEMINT_PORT_8080_TCP` and the like. No key is called so.
+fn is_service_link(key: &str) -> bool {
+    key == "SERVICE_HOST"
+        || key.starts_with("SERVICE_PORT")
+        || key == "PORT"
+        || key.starts_with("PORT_")
 }
 
 /// Returns the variables of this process; those that are not UTF-8 are none of ours.

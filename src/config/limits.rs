@@ -21,7 +21,7 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From the last header to the end of the body.
     pub body_timeout: Duration,
-    /// From the last header to the answer.
+    /// From the end of the body to the answer.
     pub request_timeout: Duration,
     /// From one request to the next. Longer than the load balancer's 60 s, or it meets closed
     /// connections and answers 502.

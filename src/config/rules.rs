@@ -6,10 +6,12 @@ use super::raw;
 use super::source::Problems;
 use crate::access::{Allow, CookieReach, Lifetime, ResourceTemplate, Rule, conflicts};
 use crate::identity::Email;
+use crate::policy::BaseUrl;
 
 /// More rules, or resources in one, than a file that people maintain holds; every pair is compared.
 const MAX_RULES: usize = 1000;
 const MAX_RESOURCES: usize = 100;
+const MAX_RESOURCES_IN_ALL: usize = 2000;
 
 pub(super) fn check(
     raw: Vec<raw::Rule>,
@@ -21,6 +23,12 @@ pub(super) fn check(
     }
     if raw.len() > MAX_RULES {
         problems.add("rule", format!("{} rules; at most {MAX_RULES} are compared", raw.len()));
+        return Vec::new();
+    }
+    let resources: usize = raw.iter().map(|rule| rule.resources.as_ref().map_or(0, Vec::len)).sum();
+    if resources > MAX_RESOURCES_IN_ALL {
+        let most = MAX_RESOURCES_IN_ALL;
+        problems.add("rule", format!("{resources} resources in all; at most {most} are compared"));
         return Vec::new();
     }
     let count = raw.len();
@@ -102,13 +110,17 @@ fn check_allow(key: &str, raw: raw::Allow, problems: &mut Problems) -> Option<Al
     }
     let mut fine = true;
     for (at, domain) in allow.email_domains.iter().enumerate() {
-        if Email::parse(&format!("x@{domain}"), true).is_none() || domain.starts_with('.') {
-            problems.add(format!("{key}.email_domains[{at}]"), format!("{domain:?} is no domain"));
-            fine = false;
+        if BaseUrl::parse(&format!("https://{domain}")).is_ok_and(|base| base.host() == *domain) {
+            continue;
         }
+        problems.add(
+            format!("{key}.email_domains[{at}]"),
+            format!("{domain:?} is no domain; write it whole, without @ or *"),
+        );
+        fine = false;
     }
     for (at, address) in allow.emails.iter().enumerate() {
-        if Email::parse(address, true).is_none() {
+        if Email::parse(address, true).is_none() || address.contains('*') {
             problems.add(format!("{key}.emails[{at}]"), format!("{address:?} is no address"));
             fine = false;
         }

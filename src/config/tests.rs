@@ -80,6 +80,8 @@ fn the_environment_overrides_every_kind_of_value() {
             ("EDGEMINT_RULE__0__ALLOW", "{ emails = [\"Ada@Example.org\"] }"),
             ("EDGEMINT_LIMITS__REQUESTS", "7"),
             ("UNRELATED", "x"),
+            ("EDGEMINT_SERVICE_HOST", "10.0.0.1"),
+            ("EDGEMINT_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
         ],
     )
     .unwrap();

@@ -70,6 +70,8 @@ pub struct Issued {
     pub expires: EpochSeconds,
     /// How many sets of before were removed.
     pub removed: usize,
+    /// What a rule would have opened but for a reason that the person should hear.
+    pub withheld: Vec<String>,
 }
 
 /// Why no cookies were issued.
@@ -149,6 +151,7 @@ impl Issuer {
             on_demand: on_demand.iter().map(|part| part.opened.clone()).collect(),
             expires: sets.iter().map(SignedSet::expires).min().unwrap_or(request.now),
             removed,
+            withheld: request.grant.withheld().iter().map(ToString::to_string).collect(),
         })
     }
 
@@ -166,9 +169,8 @@ impl Issuer {
         // A shared signature is no shortcut around the grant of this person.
         request.grant.permits(&policy)?;
         if opened.share {
-            let id = &request.key.id;
             let signing = || self.sign_on_a_thread(policy.clone(), request);
-            return self.shared.get(&policy, id, request.hash, request.now, signing).await;
+            return self.shared.get(&policy, request.key, request.hash, request.now, signing).await;
         }
         self.sign_on_a_thread(policy, request).await
     }

@@ -1,20 +1,25 @@
 //! A bounded number of threads that sign, with a bounded queue.
 
-use tokio::sync::{Semaphore, TryAcquireError};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use super::IssueError;
 
 #[derive(Debug)]
 pub(super) struct SigningPool {
     /// One permit per signature that is at work or waits.
-    admitted: Semaphore,
+    admitted: Arc<Semaphore>,
     /// One permit per thread.
-    threads: Semaphore,
+    threads: Arc<Semaphore>,
 }
 
 impl SigningPool {
     pub(super) fn new(threads: usize, queue: usize) -> Self {
-        Self { admitted: Semaphore::new(threads + queue), threads: Semaphore::new(threads) }
+        Self {
+            admitted: Arc::new(Semaphore::new(threads + queue)),
+            threads: Arc::new(Semaphore::new(threads)),
+        }
     }
 
     /// Runs a job off the async threads, or says at once that there is no room.
@@ -22,17 +27,22 @@ impl SigningPool {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, IssueError> {
-        let _admitted = self.admitted.try_acquire().map_err(|error| match error {
-            TryAcquireError::NoPermits | TryAcquireError::Closed => IssueError::Overloaded,
-        })?;
-        let _thread = self.threads.acquire().await.map_err(|_| IssueError::Overloaded)?;
-        tokio::task::spawn_blocking(job).await.map_err(|_| IssueError::Overloaded)
+        let admitted = self.admitted.clone().try_acquire_owned();
+        let admitted = admitted.map_err(|_| IssueError::Overloaded)?;
+        let thread = self.threads.clone().acquire_owned().await;
+        let thread = thread.map_err(|_| IssueError::Overloaded)?;
+        // The permits go with the job: it runs to its end also when nobody waits for it any more.
+        let held = move || {
+            let outcome = job();
+            drop((admitted, thread));
+            outcome
+        };
+        tokio::task::spawn_blocking(held).await.map_err(|_| IssueError::Overloaded)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::mpsc::channel;
 
     use super::*;
@@ -65,5 +75,31 @@ mod tests {
         assert!(busy.await.unwrap().is_ok());
         assert!(matches!(waiting.await.unwrap(), Ok(1)));
         assert!(matches!(pool.run(|| 3).await, Ok(3)));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_job_that_nobody_waits_for_keeps_its_place_until_it_ends() {
+        let pool = Arc::new(SigningPool::new(1, 0));
+        let (release, blocked) = channel::<()>();
+        let (started, running) = tokio::sync::oneshot::channel();
+        let abandoned = tokio::spawn({
+            let pool = pool.clone();
+            async move {
+                pool.run(move || {
+                    let _ = started.send(());
+                    blocked.recv()
+                })
+                .await
+            }
+        });
+        running.await.unwrap();
+        abandoned.abort();
+        let _ = abandoned.await;
+        assert!(matches!(pool.run(|| 1).await, Err(IssueError::Overloaded)));
+        release.send(()).unwrap();
+        while pool.admitted.available_permits() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(pool.run(|| 2).await, Ok(2)));
     }
 }

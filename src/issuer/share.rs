@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use super::IssueError;
 use crate::clock::EpochSeconds;
 use crate::policy::Policy;
-use crate::signing::{HashAlgorithm, KeyPairId, SignedPolicy};
+use crate::signing::{HashAlgorithm, KeyPairId, SignedPolicy, SigningKey};
 
 /// The most policies that are kept. Each takes about a kilobyte.
 const MAX_POLICIES: usize = 10_000;
@@ -16,7 +16,9 @@ const MAX_POLICIES: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     policy: Policy,
-    signer: KeyPairId,
+    id: KeyPairId,
+    /// An ID may be given to another key, if only to mend a mistake.
+    fingerprint: String,
     hash: HashAlgorithm,
 }
 
@@ -30,12 +32,17 @@ impl SharedPolicies {
     pub(super) async fn get<F: Future<Output = Result<Arc<SignedPolicy>, IssueError>>>(
         &self,
         policy: &Policy,
-        signer: &KeyPairId,
+        key: &SigningKey,
         hash: HashAlgorithm,
         now: EpochSeconds,
         sign: impl FnOnce() -> F,
     ) -> Result<Arc<SignedPolicy>, IssueError> {
-        let key = Key { policy: policy.clone(), signer: signer.clone(), hash };
+        let key = Key {
+            policy: policy.clone(),
+            id: key.id.clone(),
+            fingerprint: key.key.fingerprint().to_owned(),
+            hash,
+        };
         let cell = self.cell(key, now);
         // Whoever comes first signs, the others wait; if signing fails, the next one tries.
         cell.get_or_try_init(sign).await.cloned()

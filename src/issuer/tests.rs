@@ -130,6 +130,17 @@ async fn concurrent_misses_sign_once() {
 }
 
 #[tokio::test]
+async fn another_key_under_the_same_id_signs_anew() {
+    let mut bench = bench();
+    let rules = rules(&["/lab/"]);
+    let first = bench.issue("ada", &rules, &Ledger::default()).await;
+    let pem = include_str!("../../keys-example/p-256.private.pem");
+    bench.key.key = Arc::new(PrivateKey::from_pem(pem).unwrap());
+    let second = bench.issue("ada", &rules, &Ledger::default()).await;
+    assert_ne!(cookie_header(&first.lines), cookie_header(&second.lines));
+}
+
+#[tokio::test]
 async fn a_rule_that_does_not_share_gives_each_session_its_own_policy() {
     let bench = bench();
     let mut rules = rules(&["/lab/"]);

@@ -18,6 +18,9 @@ use crate::signing::{KeyPairId, KeyRing, KeyState, PrivateKey, RingError, RingMe
 /// The manifest's file name.
 pub const MANIFEST: &str = "ring.json";
 
+/// Held while a ring is changed; never read.
+const LOCK: &str = "ring.lock";
+
 const VERSION: u32 = 1;
 
 /// The most bytes of a file that is read here.
@@ -66,13 +69,15 @@ pub fn load(folder: &Path) -> Result<KeyRing, KeystoreError> {
 /// [`KeystoreError`] when the key is none, is published, or is already there.
 pub fn import(folder: &Path, id: &KeyPairId, pem: &str) -> Result<Imported, KeystoreError> {
     let target = folder.join(format!("{id}.pem"));
-    let key = PrivateKey::from_pem(pem)
-        .map_err(|source| KeystoreError::Key { path: target.clone(), source })?;
+    let key = PrivateKey::from_pem(pem)?;
     if key.public().is_published() {
         let source = RingError::Published(id.clone());
         return Err(KeystoreError::Ring { path: folder.join(MANIFEST), source });
     }
     fs::create_dir_all(folder).map_err(at("cannot make the folder", folder))?;
+    // Two imports at once take turns, or one would forget the other's key.
+    let lock = File::create(folder.join(LOCK)).map_err(at("cannot write", folder))?;
+    lock.lock().map_err(at("cannot lock", folder))?;
     let mut members = read_manifest(folder)?.unwrap_or_default();
     if members.iter().any(|member| member.id == *id) {
         return Err(KeystoreError::Exists(id.to_string()));
@@ -122,23 +127,21 @@ fn read_bounded(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
 
-/// Writes a file for its owner only, unless it is there. A file with the same content is what an
-/// import that was killed left behind, and is taken as written.
+/// Writes a file for its owner only, unless it is there: whole or not at all. A file with the same
+/// content is what an import that was killed left behind, and is taken as written.
 fn write_once(path: &Path, content: &[u8]) -> Result<(), KeystoreError> {
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let mut file = match opened {
-        Ok(file) => file,
+    let beside = write_beside(path, content).map_err(at("cannot write", path))?;
+    let linked = fs::hard_link(&beside, path);
+    let _ = fs::remove_file(&beside);
+    match linked {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let existing = Zeroizing::new(fs::read(path).map_err(at("cannot read", path))?);
-            return if existing.as_slice() == content {
-                Ok(())
-            } else {
-                Err(KeystoreError::Exists(path.display().to_string()))
-            };
+            let same = existing.as_slice() == content;
+            if same { Ok(()) } else { Err(KeystoreError::Stray(path.to_owned())) }
         }
-        Err(source) => return Err(at("cannot write", path)(source)),
-    };
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(at("cannot write", path))
+        Err(source) => Err(at("cannot write", path)(source)),
+    }
 }
 
 fn write_manifest(folder: &Path, members: &[RingMember]) -> Result<(), KeystoreError> {
@@ -159,12 +162,18 @@ fn write_manifest(folder: &Path, members: &[RingMember]) -> Result<(), KeystoreE
 }
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    fs::rename(write_beside(path, content)?, path)
+}
+
+/// Writes a new file for its owner only, beside the one that it is to become.
+fn write_beside(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
+    let beside = path.with_extension("new");
+    // What an import that was killed left half-written.
+    let _ = fs::remove_file(&beside);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(content)?;
     file.sync_all()?;
-    fs::rename(&beside, path)
+    Ok(beside)
 }
 
 fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeystoreError {
@@ -211,8 +220,26 @@ mod tests {
         fs::write(folder.path().join("K2.pem"), "somebody else's").unwrap();
         assert!(matches!(
             import(folder.path(), &id("K2"), &fresh_pem()),
-            Err(KeystoreError::Exists(_))
+            Err(KeystoreError::Stray(_))
         ));
+        let left = fs::read_to_string(folder.path().join("K2.pem")).unwrap();
+        assert_eq!(left, "somebody else's");
+    }
+
+    #[test]
+    fn imports_at_once_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys");
+        std::thread::scope(|scope| {
+            for number in 0..6 {
+                let path = &path;
+                scope.spawn(move || {
+                    import(path, &id(&format!("K{number}")), &fresh_pem()).unwrap();
+                });
+            }
+        });
+        let ring = load(&path).unwrap();
+        assert_eq!(ring.members().len(), 6);
     }
 
     #[test]

@@ -60,6 +60,15 @@ pub enum KeystoreError {
         /// Why not.
         source: RingError,
     },
+    /// A text that is no key.
+    #[error(transparent)]
+    Pem(#[from] KeyError),
+    /// A PEM file that no manifest names and that holds another key.
+    #[error(
+        "{path} is there, with another key in it, but not in the ring; move it away and try again",
+        path = .0.display()
+    )]
+    Stray(PathBuf),
     /// An ID or key that is already there. Keys are never overwritten.
     #[error("the key {0} is already in the ring; keys are never overwritten")]
     Exists(String),

@@ -121,11 +121,9 @@ impl Activity {
         }
     }
 
+    /// Whatever the phase: an answer is handed over long before a slow browser has read it.
     fn sent(&self) {
-        let mut account = self.account();
-        if matches!(account.phase, Phase::Answering) {
-            account.since = Instant::now();
-        }
+        self.account().since = Instant::now();
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
@@ -138,7 +136,7 @@ impl Activity {
 pub(super) struct Answering(Activity);
 
 impl Answering {
-    /// Keeps the request under way until its answer's body has been sent.
+    /// Keeps the request under way until the last of its answer's body has been handed over.
     pub(super) fn until_sent(self, response: Response<Body>) -> Response<Body> {
         response.map(|body| Body::new(Guarded { body, _answering: self }))
     }

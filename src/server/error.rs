@@ -74,6 +74,10 @@ pub(super) enum ServeError {
     Busy,
 }
 
+fn say(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Problem {
+    Problem { status, kind, title, detail: detail.to_owned() }
+}
+
 /// What an answer says.
 struct Problem {
     status: StatusCode,
@@ -132,12 +136,6 @@ impl ServeError {
     }
 
     fn problem(&self) -> Problem {
-        let say = |status, kind, title, detail: &str| Problem {
-            status,
-            kind,
-            title,
-            detail: detail.to_owned(),
-        };
         match self {
             Self::NotSignedIn => say(
                 StatusCode::UNAUTHORIZED,
@@ -168,6 +166,13 @@ impl ServeError {
             Self::Withdrawn { reason, .. } => reason.problem(),
             Self::Refusal(refusal) => no_access(refusal),
             Self::Issue(error) => not_issued(error),
+            _ => self.request_problem(),
+        }
+    }
+
+    /// Problems of the request itself, whoever sends it.
+    fn request_problem(&self) -> Problem {
+        match self {
             Self::ReturnTo => bad_request(
                 "bad-return-to",
                 "return_to must be a path of this site, such as /?x=1.",
@@ -214,7 +219,7 @@ impl ServeError {
                 "Send it whole, or none at all.",
             ),
             Self::Timeout => busy("timeout", "The answer was not ready in time."),
-            Self::Busy => busy("busy", "All places for requests are taken."),
+            _ => busy("busy", "All places for requests are taken."),
         }
     }
 }

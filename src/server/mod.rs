@@ -29,7 +29,6 @@ mod viewer;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -148,6 +147,3 @@ async fn withdraw(state: AppState, mut stopping: watch::Receiver<Stopping>) {
         state.set_draining();
     }
 }
-
-/// A shared snapshot, as requests hold it.
-pub type SharedSnapshot = Arc<Snapshot>;

@@ -22,6 +22,7 @@ pub(super) fn issued(
 ) {
     let mut rules: Vec<&str> =
         issued.opened.iter().flat_map(|part| part.rules.iter().map(String::as_str)).collect();
+    rules.sort_unstable();
     rules.dedup();
     tracing::info!(
         target: ACCESS,
@@ -32,11 +33,12 @@ pub(super) fn issued(
         subject = ?identity.subject.as_str(),
         email = ?identity.email.as_ref().map_or("", |email| email.address()),
         address = %address.map(|address| address.to_string()).unwrap_or_default(),
-        rules = ?rules.join(" "),
+        rules = ?rules.join(", "),
         resources = ?join(&issued.opened),
         key = %key,
         until = %issued.expires,
         removed = issued.removed,
+        withheld = ?issued.withheld.join("; "),
         "cookies issued"
     );
 }

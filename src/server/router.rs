@@ -30,6 +30,7 @@ pub fn router(state: AppState) -> Router {
         )
         .route("/session/login", get(session::login).fallback(not_allowed::<0>))
         .route("/session/logout", post(session::logout).fallback(not_allowed::<2>))
+        .route("/session/", axum::routing::any(nothing))
         .route("/session/{*rest}", axum::routing::any(nothing))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))

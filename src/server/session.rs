@@ -77,6 +77,7 @@ async fn describe(asked: &Asked) -> Result<Value, ServeError> {
         Err(refusal) => vec![refusal.to_string()],
     };
     let mut rules: Vec<&String> = opened.iter().flat_map(|part| &part.rules).collect();
+    rules.sort();
     rules.dedup();
     Ok(json!({
         "subject": identity.subject.as_str(),
@@ -193,6 +194,7 @@ fn summary(issued: &Issued, now: EpochSeconds) -> Value {
         "refresh_in": refresh_in(expires_in),
         "resources": resources(&issued.opened),
         "on_demand": resources(&issued.on_demand),
+        "withheld": issued.withheld,
     })
 }
 

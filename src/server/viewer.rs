@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::asked::Asked;
 use super::error::{ServeError, append};
+use crate::authn::AuthnError;
 use crate::bundle::{Outcome, RequestParts, respond};
 
 /// Answers a file of the bundle. Pages carry cookies as the ledger asks; scripts and images never do,
@@ -28,7 +29,11 @@ async fn page(asked: &Asked, outcome: Outcome<'_>) -> Response {
         Ok(lines) => lines,
         Err(error) => {
             asked.refuse(None, &error);
-            return error.into_answer(&asked.headers, &asked.id);
+            // The viewer is public: what cannot be judged just now costs the cookies, not the page.
+            if !matches!(error, ServeError::Authn(AuthnError::Unavailable { .. })) {
+                return error.into_answer(&asked.headers, &asked.id);
+            }
+            None
         }
     };
     let mut response = outcome.into_response();

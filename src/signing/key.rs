@@ -63,6 +63,7 @@ pub struct PrivateKey {
     with_sha1: PKey<Private>,
     with_sha256: Sha256Signer,
     public: PublicKey,
+    fingerprint: String,
 }
 
 pub(super) enum Sha256Signer {
@@ -79,12 +80,19 @@ impl PrivateKey {
         pem::read_private(text)
     }
 
-    pub(super) const fn assemble(
+    pub(super) fn assemble(
         with_sha1: PKey<Private>,
         with_sha256: Sha256Signer,
         public: PublicKey,
     ) -> Self {
-        Self { with_sha1, with_sha256, public }
+        let fingerprint = public.fingerprint();
+        Self { with_sha1, with_sha256, public, fingerprint }
+    }
+
+    /// The fingerprint of the public half; see [`PublicKey::fingerprint`].
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The public half.
@@ -131,7 +139,7 @@ impl PrivateKey {
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PrivateKey({} {})", self.public.kind(), self.public.fingerprint())
+        write!(f, "PrivateKey({} {})", self.public.kind(), self.fingerprint)
     }
 }
 

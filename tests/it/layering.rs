@@ -102,11 +102,27 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Drops comments, and everything from the tests on: they close a file.
+/// Drops comments, test modules in files of their own, and everything from inline tests on: those
+/// close a file.
 fn strip(text: &str) -> String {
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut code = String::new();
+    for (at, part) in text.split("#[cfg(test)]\n").enumerate() {
+        let part = match (at, part.split_once('\n')) {
+            (0, _) => part,
+            (_, Some((declaration, rest))) if declaration.ends_with(';') => rest,
+            _ => break,
+        };
+        code.push_str(part);
+    }
     let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn stripping_keeps_the_code_behind_a_test_module_of_its_own_file() {
+    let text =
+        "use a;\n#[cfg(test)]\nmod testing;\nuse b;\n// c\n#[cfg(test)]\nmod tests {\nd\n}\n";
+    assert_eq!(strip(text), "use a;\nuse b;");
 }
 
 /// The modules that code names by `crate::x` or `crate::{x, y}`; `edgemint::x` in the program.

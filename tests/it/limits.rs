@@ -179,6 +179,32 @@ async fn an_idle_connection_is_closed_at_the_idle_timeout_and_not_at_the_header_
     assert_about(connection.closed_after().await, millis(2000));
 }
 
+/// An answer is handed to the connection long before a slow browser has read it.
+#[tokio::test]
+async fn a_slow_download_is_not_cut_while_it_moves() {
+    let running = Running::new(|limits| {
+        limits.idle_timeout = millis(1500);
+        limits.header_timeout = millis(500);
+    })
+    .await;
+    let large = vec![b'x'; 24 << 20];
+    std::fs::write(running.app.folder.path().join("viewer/large.bin"), &large).unwrap();
+    let mut snapshot = App::load(&running.app.folder).unwrap();
+    snapshot.config.limits = running.app.state.snapshot().config.limits;
+    running.app.state.swap(snapshot);
+    let mut connection = running.connect().await;
+    let head = head("GET", "/large.bin", "");
+    connection.0.write_all(head.as_bytes()).await.unwrap();
+    let (start, mut received, mut part) = (Instant::now(), 0, vec![0; 2 << 20]);
+    while received < large.len() {
+        tokio::time::sleep(millis(150)).await;
+        let read = connection.0.read(&mut part).await.unwrap();
+        assert!(read > 0, "cut after {received} bytes and {:?}", start.elapsed());
+        received += read;
+    }
+    assert!(start.elapsed() > millis(1500), "too fast to tell: {:?}", start.elapsed());
+}
+
 /// A connection that never asks for anything does not hold a place for as long as one that did.
 #[tokio::test]
 async fn a_connection_without_a_first_byte_is_cut_at_the_header_timeout() {

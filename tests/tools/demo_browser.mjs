@@ -129,7 +129,8 @@ async function servicePages(visitor) {
 
 async function ben(visitor) {
   const { page } = visitor;
-  await page.click("#sign-out");
+  await page.goto(`${viewer}/session`);
+  await page.getByRole("button", { name: "Sign out" }).click();
   await visitor.sees("out", { locked: Object.keys(LABS) });
   assert.deepEqual(await visitor.cloudFrontCookies(), []);
   assert.equal((await page.goto(`${viewer}/session`)).status(), 401);

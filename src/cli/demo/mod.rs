@@ -19,7 +19,7 @@ pub(super) struct Options {
     #[arg(long)]
     check: bool,
     /// The viewer's port; data and sign-in take the next two, load balancer keys the third.
-    #[arg(long, default_value_t = 8080)]
+    #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65_532))]
     port: u16,
     /// Print JSON (with --check).
     #[arg(long, requires = "check")]
@@ -43,9 +43,12 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
         let site = Site::start(Some(options.port)).await?;
         welcome(&site);
         let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
+        let mut hang_up = signal(SignalKind::hangup()).context("cannot hear SIGHUP")?;
         tokio::select! {
             pressed = tokio::signal::ctrl_c() => pressed.context("cannot hear Ctrl-C")?,
             _ = terminate.recv() => {}
+            // The terminal was closed.
+            _ = hang_up.recv() => {}
         }
         say("\nThe demo is over; its keys and its configuration are gone.");
         Ok(Done::Yes)
@@ -57,7 +60,7 @@ fn welcome(site: &Site) {
         "
   edgemint demo: everything runs on this machine, with fresh keys and no AWS account.
 
-  Open    {viewer}/
+  Open    {viewer}/     (Chrome, Edge or Firefox)
 
   Try     Sign in as Ada: lab A's neurons open, lab B's cells are refused by the edge.
           Sign out, sign in as Ben: the other way around, and nothing of Ada's is left.
