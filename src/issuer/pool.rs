@@ -43,26 +43,30 @@ impl SigningPool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Sender, channel};
+
+    use tokio::task::JoinHandle;
 
     use super::*;
+
+    /// Starts a job that runs until it is released.
+    async fn occupy(pool: &Arc<SigningPool>) -> (Sender<()>, JoinHandle<bool>) {
+        let (release, blocked) = channel::<()>();
+        let (started, running) = tokio::sync::oneshot::channel();
+        let pool = pool.clone();
+        let job = move || {
+            let _ = started.send(());
+            blocked.recv()
+        };
+        let busy = tokio::spawn(async move { pool.run(job).await.is_ok() });
+        running.await.unwrap();
+        (release, busy)
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn past_the_bound_the_answer_is_overloaded_at_once() {
         let pool = Arc::new(SigningPool::new(1, 1));
-        let (release, blocked) = channel::<()>();
-        let (started, running) = tokio::sync::oneshot::channel();
-        let busy = tokio::spawn({
-            let pool = pool.clone();
-            async move {
-                pool.run(move || {
-                    let _ = started.send(());
-                    blocked.recv()
-                })
-                .await
-            }
-        });
-        running.await.unwrap();
+        let (release, busy) = occupy(&pool).await;
         let waiting = tokio::spawn({
             let pool = pool.clone();
             async move { pool.run(|| 1).await }
@@ -72,7 +76,7 @@ mod tests {
         }
         assert!(matches!(pool.run(|| 2).await, Err(IssueError::Overloaded)));
         release.send(()).unwrap();
-        assert!(busy.await.unwrap().is_ok());
+        assert!(busy.await.unwrap());
         assert!(matches!(waiting.await.unwrap(), Ok(1)));
         assert!(matches!(pool.run(|| 3).await, Ok(3)));
     }
@@ -80,19 +84,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_job_that_nobody_waits_for_keeps_its_place_until_it_ends() {
         let pool = Arc::new(SigningPool::new(1, 0));
-        let (release, blocked) = channel::<()>();
-        let (started, running) = tokio::sync::oneshot::channel();
-        let abandoned = tokio::spawn({
-            let pool = pool.clone();
-            async move {
-                pool.run(move || {
-                    let _ = started.send(());
-                    blocked.recv()
-                })
-                .await
-            }
-        });
-        running.await.unwrap();
+        let (release, abandoned) = occupy(&pool).await;
         abandoned.abort();
         let _ = abandoned.await;
         assert!(matches!(pool.run(|| 1).await, Err(IssueError::Overloaded)));

@@ -44,13 +44,21 @@ pub(super) fn session(session: &Value) -> Response {
     };
     let known = session["email"].is_string() && session["email_verified"] != true;
     let unverified = if known { " (not verified)" } else { "" };
+    let withheld = match session["withheld"].as_array() {
+        Some(reasons) if !reasons.is_empty() => {
+            format!("<h2>Not open, and why</h2>{}", list("withheld"))
+        }
+        _ => String::new(),
+    };
     let body = format!(
         "<h1>Signed in</h1><dl><dt>Subject</dt><dd><code>{}</code></dd>\
-         <dt>E-mail</dt><dd>{}{unverified}</dd><dt>Vouched for by</dt><dd>{front}</dd></dl><h2>Groups</h2>{}<h2>Open to you</h2>{}\
+         <dt>E-mail</dt><dd>{}{unverified}</dd><dt>Vouched for by</dt><dd>{front}, until {}</dd></dl>\
+         <h2>Groups</h2>{}<h2>Open to you</h2>{}{withheld}\
          <form method=\"post\" action=\"/session/logout\"><button>Sign out</button></form>\
          <p><a href=\"/\">Back to the viewer</a></p>",
         text("subject"),
         text("email"),
+        text("until"),
         list("groups"),
         list("resources"),
     );
