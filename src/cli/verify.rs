@@ -56,9 +56,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
     let outcome = verify(&request, &TrustedKeys::AnyId(Box::new(key)));
     match (&outcome, options.json) {
         (Ok(policy), false) => {
-            let left = policy.expires().since(request.now);
+            let left = time::span(policy.expires().since(request.now));
             say(&format!(
-                "allowed: {} until {}, {left} s from now",
+                "allowed: {} until {}, {left} from now",
                 policy.resource(),
                 policy.expires()
             ));

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,7 +74,8 @@ pub fn import(folder: &Path, id: &KeyPairId, pem: &str) -> Result<Imported, Keys
         let source = RingError::Published(id.clone());
         return Err(KeystoreError::Ring { path: folder.join(MANIFEST), source });
     }
-    fs::create_dir_all(folder).map_err(at("cannot make the folder", folder))?;
+    let make = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    make.map_err(at("cannot make the folder", folder))?;
     // Two imports at once take turns, or one would forget the other's key.
     let lock = File::create(folder.join(LOCK)).map_err(at("cannot write", folder))?;
     lock.lock().map_err(at("cannot lock", folder))?;
