@@ -22,7 +22,7 @@ use super::signed::{SignedSet, expire_all, expire_hash};
 use crate::access::{Opened, PathPrefix};
 use crate::clock::EpochSeconds;
 use crate::identity::Identity;
-use crate::signing::HashAlgorithm;
+use crate::signing::{HashAlgorithm, SigningKey};
 
 /// How the names of the ledger's cookies begin. `__Host-` lets no sibling host write them.
 pub const LEDGER_PREFIX: &str = "__Host-edgemint-set-";
@@ -50,7 +50,32 @@ pub struct Ledger {
 struct Entry {
     scope: CookieScope,
     digest: SetDigest,
+    /// Which key signed: a set of another key is as permitted as before, but due to be renewed.
+    key: KeyMark,
     expires: EpochSeconds,
+}
+
+/// Which key signed a set, in 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyMark([u8; 4]);
+
+impl KeyMark {
+    /// Marks a key by its ID and its fingerprint, since an ID may be given to another key.
+    #[must_use]
+    pub fn of(key: &SigningKey) -> Self {
+        Self(first_bytes([key.id.to_string().as_str(), key.key.fingerprint()]))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let number = lower_hex(text, 8)?;
+        u32::try_from(number).ok().map(|number| Self(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for KeyMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", u32::from_be_bytes(self.0))
+    }
 }
 
 /// Whose set it is and what it opens, in 64 bits: enough to see a change, too little to hold it.
@@ -81,11 +106,7 @@ impl SetDigest {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() != 16 || !text.bytes().all(lower_hex) {
-            return None;
-        }
-        u64::from_str_radix(text, 16).ok().map(|number| Self(number.to_be_bytes()))
+        lower_hex(text, 16).map(|number| Self(number.to_be_bytes()))
     }
 }
 
@@ -93,6 +114,13 @@ impl fmt::Display for SetDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", u64::from_be_bytes(self.0))
     }
+}
+
+/// Reads a number of exactly so many hexadecimal digits, in lower case.
+fn lower_hex(text: &str, digits: usize) -> Option<u64> {
+    let plain = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let usable = text.len() == digits && text.bytes().all(plain);
+    usable.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
 /// The beginning of SHA-256 over some texts, each with its length, so that none runs into the next.
@@ -126,18 +154,21 @@ impl Ledger {
         ledger
     }
 
-    /// Whether a set is listed and, of its life of `lifetime` seconds, more than half is left.
+    /// Whether a set of this key's is listed and, of its life of `lifetime` seconds, more than half is
+    /// left.
     #[must_use]
     pub fn holds(
         &self,
         scope: &CookieScope,
         digest: SetDigest,
+        key: KeyMark,
         lifetime: u64,
         now: EpochSeconds,
     ) -> bool {
         self.entries.iter().any(|entry| {
             entry.scope == *scope
                 && entry.digest == digest
+                && entry.key == key
                 && entry.expires.since(now) > lifetime / 2
         })
     }
@@ -161,6 +192,8 @@ impl Ledger {
         let stale = self.stale(host, sets, permitted, now);
         let mut lines: Vec<String> =
             self.malformed.iter().map(|name| readable_host_cookie(name, "", 0)).collect();
+        let foreign = self.entries.iter().filter(|entry| !entry.scope.can_be_set_by(host));
+        lines.extend(foreign.map(|entry| readable_host_cookie(&entry.cookie_name(), "", 0)));
         for entry in &stale {
             lines.extend(expire_all(&entry.scope));
             lines.push(readable_host_cookie(&entry.cookie_name(), "", 0));
@@ -206,7 +239,8 @@ impl Ledger {
 
 impl Entry {
     fn of(set: &SignedSet) -> Self {
-        Self { scope: set.scope.clone(), digest: set.digest, expires: set.expires() }
+        let (scope, expires) = (set.scope.clone(), set.expires());
+        Self { scope, digest: set.digest, key: set.key, expires }
     }
 
     fn cookie_name(&self) -> String {
@@ -226,7 +260,7 @@ impl Entry {
             return None;
         }
         let fields: Vec<&str> = value.split('|').collect();
-        let [VERSION, expires, digest, domain, path] = fields[..] else { return None };
+        let [VERSION, expires, digest, key, domain, path] = fields[..] else { return None };
         let canonical = expires.bytes().all(|b| b.is_ascii_digit()) && !expires.is_empty();
         let expires = if canonical { expires.parse().ok()? } else { return None };
         let domain = match domain {
@@ -237,6 +271,7 @@ impl Entry {
         Some(Self {
             scope: CookieScope { domain, path: PathPrefix::parse(path).ok()? },
             digest: SetDigest::parse(digest)?,
+            key: KeyMark::parse(key)?,
             expires: EpochSeconds(expires),
         })
     }
@@ -244,9 +279,9 @@ impl Entry {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scope, digest, expires } = self;
+        let Self { scope, digest, key, expires } = self;
         let domain = scope.domain.as_deref().unwrap_or_default();
-        write!(f, "{VERSION}|{}|{digest}|{domain}|{}", expires.0, scope.path)
+        write!(f, "{VERSION}|{}|{digest}|{key}|{domain}|{}", expires.0, scope.path)
     }
 }
 
@@ -261,7 +296,7 @@ pub fn ledger_cookie_name(scope: &CookieScope) -> String {
 
 fn is_ledger_name(name: &str) -> bool {
     let suffix = name.strip_prefix(LEDGER_PREFIX).unwrap_or_default();
-    suffix.len() == 8 && suffix.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    lower_hex(suffix, 8).is_some()
 }
 
 fn is_domain(text: &str) -> bool {

@@ -15,7 +15,7 @@ mod signed;
 
 pub use self::attributes::expire_load_balancer_session;
 pub use self::ledger::{
-    LEDGER_PREFIX, Ledger, MAX_ENTRIES, Renewal, SetDigest, ledger_cookie_name,
+    KeyMark, LEDGER_PREFIX, Ledger, MAX_ENTRIES, Renewal, SetDigest, ledger_cookie_name,
 };
 pub use self::scope::CookieScope;
 pub use self::signed::{SignedSet, named_values};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::attributes::{cloudfront, expired_cloudfront};
-use super::ledger::SetDigest;
+use super::ledger::{KeyMark, SetDigest};
 use super::scope::CookieScope;
 use crate::clock::EpochSeconds;
 use crate::policy::Policy;
@@ -23,6 +23,8 @@ pub struct SignedSet {
     pub scope: CookieScope,
     /// What the ledger calls them.
     pub digest: SetDigest,
+    /// Which key signed, for the ledger.
+    pub key: KeyMark,
     /// Their values.
     pub signed: Arc<SignedPolicy>,
 }

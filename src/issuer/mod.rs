@@ -20,7 +20,7 @@ use self::share::SharedPolicies;
 use crate::access::{Grant, NotGranted, Opened};
 use crate::clock::EpochSeconds;
 use crate::config::Distribution;
-use crate::cookies::{CookieScope, Ledger, Renewal, SetDigest, SignedSet};
+use crate::cookies::{CookieScope, KeyMark, Ledger, Renewal, SetDigest, SignedSet};
 use crate::identity::Identity;
 use crate::policy::{Custom, Policy, Resource, ResourceError, StatementError};
 use crate::signing::{HashAlgorithm, SignError, SignedPolicy, SigningKey, sign};
@@ -141,7 +141,8 @@ impl Issuer {
         let mut sets = Vec::with_capacity(chosen.len());
         for part in &chosen {
             let signed = self.sign(part.opened, request).await?;
-            sets.push(SignedSet { scope: part.scope.clone(), digest: part.digest, signed });
+            let (scope, digest) = (part.scope.clone(), part.digest);
+            sets.push(SignedSet { scope, digest, key: KeyMark::of(request.key), signed });
         }
         let Renewal { lines, removed } =
             request.ledger.renew(request.host, &sets, &permitted, request.now);
@@ -193,9 +194,10 @@ impl Issuer {
 pub fn is_due(request: &Request<'_>) -> bool {
     let Ok(planned) = plan(request) else { return false };
     let permitted: Vec<_> = planned.iter().map(|part| (part.scope.clone(), part.digest)).collect();
+    let key = KeyMark::of(request.key);
     let held = |part: &Planned<'_>| {
         let lifetime = part.opened.lifetime.seconds();
-        request.ledger.holds(&part.scope, part.digest, lifetime, request.now)
+        request.ledger.holds(&part.scope, part.digest, key, lifetime, request.now)
     };
     request.ledger.lists_others_than(&permitted)
         || planned.iter().filter(|part| held(part)).count()
@@ -241,7 +243,8 @@ fn choose<'a>(
         return Ok((chosen, others));
     }
     let mut chosen = planned;
-    chosen.sort_by_key(|part| !request.ledger.holds(&part.scope, part.digest, 0, request.now));
+    let key = KeyMark::of(request.key);
+    chosen.sort_by_key(|part| !request.ledger.holds(&part.scope, part.digest, key, 0, request.now));
     let others = chosen.split_off(request.sets_per_answer.min(chosen.len()));
     Ok((chosen, others))
 }

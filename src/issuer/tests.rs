@@ -201,6 +201,11 @@ async fn cookies_are_due_when_missing_past_half_or_somebody_elses() {
     assert!(is_due(&bench.request(&ada, &grant, &empty)));
     assert!(!is_due(&bench.request(&ada, &grant, &ledger)));
     assert!(is_due(&bench.request(&ben, &grant, &ledger)));
+    let pem = include_str!("../../keys-example/p-256.private.pem");
+    let key = Arc::new(PrivateKey::from_pem(pem).unwrap());
+    let new_key = SigningKey { id: bench.key.id.clone(), key };
+    let rotated = Request { key: &new_key, ..bench.request(&ada, &grant, &ledger) };
+    assert!(is_due(&rotated), "a page does not keep cookies of a key that is gone");
     let later = Request { now: NOW.plus(1900), ..bench.request(&ada, &grant, &ledger) };
     assert!(is_due(&later));
 }

@@ -87,7 +87,7 @@ async function cookiesOfAda(visitor) {
     assert.ok(expires > Date.now() / 1000 && expires <= Date.now() / 1000 + 61, `expires ${expires}`);
   }
   const readable = await visitor.page.evaluate(() => document.cookie);
-  assert.match(readable, /^__Host-edgemint-set-[0-9a-f]{8}=1\|\d+\|[0-9a-f]{16}\|edgemint\.localhost\|\/lab-a\/$/);
+  assert.match(readable, /^__Host-edgemint-set-[0-9a-f]{8}=1\|\d+\|[0-9a-f]{16}\|[0-9a-f]{8}\|edgemint\.localhost\|\/lab-a\/$/);
 }
 
 /** The cookies renew themselves: the jar's expiry and the countdown go up, and nothing closes. */

@@ -7,6 +7,7 @@ use crate::signing::{PrivateKey, SigningKey, sign};
 
 const NOW: EpochSeconds = EpochSeconds(1_000_000);
 const HOST: &str = "viewer.example.org";
+const KEY: KeyMark = KeyMark([0xab; 4]);
 
 fn scope(path: &str) -> CookieScope {
     let path = PathPrefix::parse(path).unwrap();
@@ -29,7 +30,7 @@ fn set(path: &str, number: u8, hash: HashAlgorithm) -> SignedSet {
     });
     let key = SigningKey { id: "K1EXAMPLE".parse().unwrap(), key };
     let signed = sign(&Grant::by_operator(resource), policy.unwrap(), &key, hash).unwrap();
-    SignedSet { scope: scope(path), digest: digest(number), signed: Arc::new(signed) }
+    SignedSet { scope: scope(path), digest: digest(number), key: KEY, signed: Arc::new(signed) }
 }
 
 /// The ledger of a browser that kept what `lines` set.
@@ -69,7 +70,7 @@ fn a_set_is_three_lines_with_every_attribute() {
     assert!(is_ledger_name(name), "{name}");
     assert_eq!(
         line,
-        "1|1003600|0101010101010101|example.org|/lab-a/; SameSite=Lax; Secure; Path=/; Max-Age=3600"
+        "1|1003600|0101010101010101|abababab|example.org|/lab-a/; SameSite=Lax; Secure; Path=/; Max-Age=3600"
     );
 }
 
@@ -96,8 +97,8 @@ fn issuing_removes_every_listed_set_that_it_does_not_replace() {
         assert_eq!(renewal.lines.iter().filter(removed).count(), 1, "{name}");
     }
     let listed = ledger_in(&renewal.lines);
-    assert!(!listed.holds(&scope("/lab-a/"), digest(1), 0, NOW));
-    assert!(listed.holds(&scope("/lab-b/"), digest(3), 0, NOW));
+    assert!(!listed.holds(&scope("/lab-a/"), digest(1), KEY, 0, NOW));
+    assert!(listed.holds(&scope("/lab-b/"), digest(3), KEY, 0, NOW));
 }
 
 #[test]
@@ -127,33 +128,37 @@ fn nothing_issued_removes_everything_and_its_entries() {
 fn holds_wants_more_than_half_of_the_life() {
     let sets = [set("/lab-a/", 1, HashAlgorithm::Sha1)];
     let ledger = ledger_in(&issue(&Ledger::default(), &sets).lines);
-    let holds = |now| ledger.holds(&scope("/lab-a/"), digest(1), 3600, now);
+    let holds = |now| ledger.holds(&scope("/lab-a/"), digest(1), KEY, 3600, now);
     assert!(holds(NOW.plus(1799)));
     assert!(!holds(NOW.plus(1800)));
     assert!(!holds(NOW.plus(9999)));
+    let another_key = KeyMark([0; 4]);
+    assert!(!ledger.holds(&scope("/lab-a/"), digest(1), another_key, 3600, NOW));
 }
 
 #[test]
 fn what_the_service_did_not_write_is_no_entry() {
-    let long = format!("1|9|0000000000000000||/{}/", "x".repeat(MAX_ENTRY_BYTES));
+    let long = format!("1|9|0000000000000000|00000000||/{}/", "x".repeat(MAX_ENTRY_BYTES));
     for value in [
         "",
-        "2|1|0000000000000000||/a/",
+        "2|1|0000000000000000|00000000||/a/",
         "1|",
         "1|1",
-        "1|1|0000000000000000||/a/|",
-        "1|x|0000000000000000||/a/",
-        "1|+1|0000000000000000||/a/",
-        "1|99999999999999999999|0000000000000000||/a/",
-        "1|1|00||/a/",
-        "1|1|000000000000000G||/a/",
-        "1|1|0000000000000000|Example.org|/a/",
-        "1|1|0000000000000000|a..b|/a/",
-        "1|1|0000000000000000|example.org;|/a/",
-        "1|1|0000000000000000||/a",
-        "1|1|0000000000000000||/a/../",
-        "1|1|0000000000000000||/a/\r\nSet-Cookie: x=1/",
-        "1|1|0000000000000000||/é/",
+        "1|1|0000000000000000|00000000||/a/|",
+        "1|x|0000000000000000|00000000||/a/",
+        "1|+1|0000000000000000|00000000||/a/",
+        "1|99999999999999999999|0000000000000000|00000000||/a/",
+        "1|1|00|00000000||/a/",
+        "1|1|0000000000000000|0000000||/a/",
+        "1|1|0000000000000000|||/a/",
+        "1|1|000000000000000G|00000000||/a/",
+        "1|1|0000000000000000|00000000|Example.org|/a/",
+        "1|1|0000000000000000|00000000|a..b|/a/",
+        "1|1|0000000000000000|00000000|example.org;|/a/",
+        "1|1|0000000000000000|00000000||/a",
+        "1|1|0000000000000000|00000000||/a/../",
+        "1|1|0000000000000000|00000000||/a/\r\nSet-Cookie: x=1/",
+        "1|1|0000000000000000|00000000||/é/",
         long.as_str(),
     ] {
         assert_eq!(Entry::parse(value), None, "{value:?}");
@@ -163,11 +168,12 @@ fn what_the_service_did_not_write_is_no_entry() {
 #[test]
 fn a_hostile_ledger_removes_nothing_of_others() {
     for domain in ["evil.net", "other.example.org", "xample.org"] {
-        let ledger = read(&[entry(&format!("1|9|0000000000000000|{domain}|/a/"))]);
+        let ledger = read(&[entry(&format!("1|9|0000000000000000|00000000|{domain}|/a/"))]);
         let renewal = ledger.renew(HOST, &[], &[], NOW);
-        assert_eq!((renewal.removed, renewal.lines.len()), (0, 0), "{domain}");
+        assert_eq!((renewal.removed, renewal.lines.len()), (0, 1), "{domain}");
+        assert!(renewal.lines[0].starts_with(LEDGER_PREFIX), "{:?}", renewal.lines);
     }
-    let (name, value) = entry("1|9|0000000000000000|example.org|/a/");
+    let (name, value) = entry("1|9|0000000000000000|00000000|example.org|/a/");
     let elsewhere = format!("{LEDGER_PREFIX}00000000");
     let ledger = read(&[(elsewhere.clone(), value), (name.clone(), "x".to_owned())]);
     let lines = ledger.renew(HOST, &[], &[], NOW).lines;
@@ -192,7 +198,7 @@ fn a_full_ledger_evicts_the_soonest_to_end() {
     let cookies: Vec<_> = (0..MAX_ENTRIES)
         .map(|n| {
             let expires = NOW.0 + 100 + n as u64;
-            entry(&format!("1|{expires}|{}|example.org|{}", digest(1), place(n)))
+            entry(&format!("1|{expires}|{}|{KEY}|example.org|{}", digest(1), place(n)))
         })
         .collect();
     let mut permitted: Vec<_> = (0..MAX_ENTRIES).map(|n| (scope(&place(n)), digest(1))).collect();

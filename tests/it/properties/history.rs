@@ -589,7 +589,7 @@ fn forged() -> impl Strategy<Value = Vec<(String, String)>> {
                 domain: (!domain.is_empty()).then(|| domain.to_owned()),
                 path: PathPrefix::parse(path).unwrap(),
             };
-            (ledger_cookie_name(&scope), format!("1|{end}|{digest:016x}|{domain}|{path}"))
+            (ledger_cookie_name(&scope), format!("1|{end}|{digest:016x}|00000000|{domain}|{path}"))
         });
     prop::collection::vec(entry, 0..30)
 }

@@ -20,7 +20,7 @@ use url::Url;
 use super::cases;
 use crate::support::{ARN, CLIENT, CONFIG, NOW};
 
-const LEDGER: &str = "1|1767290400|0123456789abcdef|example.org|/lab-a/";
+const LEDGER: &str = "1|1767290400|0123456789abcdef|00000000|example.org|/lab-a/";
 const POLICY: &str = concat!(
     r#"{"Statement":[{"Resource":"https://h.org/a/*","Condition":{"DateLessThan":"#,
     r#"{"AWS:EpochTime":2},"IpAddress":{"AWS:SourceIp":"192.0.2.0/24"},"#,
@@ -120,7 +120,7 @@ proptest! {
     #![proptest_config(cases(600))]
 
     #[test]
-    fn whatever_a_ledger_says_it_only_removes(name in "[0-9a-f]{8}|[ -~]{0,12}", value in text(&[LEDGER, "1", "1|9|0000000000000000||/"])) {
+    fn whatever_a_ledger_says_it_only_removes(name in "[0-9a-f]{8}|[ -~]{0,12}", value in text(&[LEDGER, "1", "1|9|0000000000000000|00000000||/"])) {
         let name = format!("{LEDGER_PREFIX}{name}");
         let ledger = Ledger::read([(name.as_str(), value.as_str())]);
         let lines = ledger.renew("viewer.example.org", &[], &[], EpochSeconds(0)).lines;
