@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 
-use super::{Authenticator, AuthnError, KeyUnavailable, RefusedReason};
+use super::{Authenticator, AuthnError, KeyUnavailable, RefusedReason, Stale};
 use crate::config::{AlbFront, Groups};
 use crate::identity::access_token;
 use crate::identity::alb::{self, Claims};
@@ -46,7 +46,7 @@ impl Authenticator {
         let url = front.key_url.of(&kid);
         let key = self
             .load_balancer_keys
-            .get(&url, KEYS_FRESH, read_public_key)
+            .get(&url, KEYS_FRESH, Stale::Welcome, read_public_key)
             .await
             .map_err(unavailable)?;
         alb::verify(token, &key, &front.expected, now).map_err(refused)
@@ -63,10 +63,10 @@ impl Authenticator {
         let kid = access_token::key_id(token).map_err(refused)?;
         let now = self.clock.now();
         // A provider that has just rotated its keys signs with one that is not cached yet.
-        for fresh_enough in [KEYS_FRESH, KEYS_REFETCH] {
+        for (max_age, stale) in [(KEYS_FRESH, Stale::Welcome), (KEYS_REFETCH, Stale::Useless)] {
             let keys = self
                 .provider_keys
-                .get(jwks_url, fresh_enough, access_token::Jwks::parse)
+                .get(jwks_url, max_age, stale, access_token::Jwks::parse)
                 .await
                 .map_err(unavailable)?;
             if let Some(key) = keys.get(&kid) {

@@ -55,6 +55,25 @@ pub struct KeyCache<V> {
     slots: Mutex<HashMap<String, Arc<Slot<V>>>>,
     budget: Mutex<Budget>,
     fetches_per_minute: u32,
+    absence: Absence,
+}
+
+/// What it means that a source answers "there is no such thing".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The URL names one key, which does not exist or is withdrawn.
+    NoSuchKey,
+    /// The URL names all keys, so its source is out of order.
+    Outage,
+}
+
+/// Whether a key will do whose source could not be asked just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// It will.
+    Welcome,
+    /// It was looked at already, and lacks what is needed.
+    Useless,
 }
 
 #[derive(Debug)]
@@ -80,13 +99,19 @@ struct Budget {
 impl<V> KeyCache<V> {
     /// Returns an empty cache.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, fetcher: Arc<dyn Fetcher>, limits: CacheLimits) -> Self {
+    pub fn new(
+        clock: Arc<dyn Clock>,
+        fetcher: Arc<dyn Fetcher>,
+        limits: CacheLimits,
+        absence: Absence,
+    ) -> Self {
         Self {
             clock,
             fetcher,
             slots: Mutex::default(),
             budget: Mutex::default(),
             fetches_per_minute: limits.fetches_per_minute,
+            absence,
         }
     }
 
@@ -98,19 +123,32 @@ impl<V> KeyCache<V> {
         &self,
         url: &str,
         max_age: u64,
+        stale: Stale,
         parse: impl FnOnce(&[u8]) -> Result<V, TokenError>,
     ) -> Result<Arc<V>, KeyUnavailable> {
         let slot = self.slot(url);
-        if let Some(settled) = self.settled(&slot, max_age) {
+        if let Some(settled) = self.settled(&slot, max_age, stale) {
             return settled;
         }
-        let _fetching = slot.fetching.lock().await;
+        let _fetching = match (slot.fetching.try_lock(), self.believed(&slot, stale)) {
+            (Ok(fetching), _) => fetching,
+            // One asker waits for a source that hangs; those who can do without need not.
+            (Err(_), Some(value)) => return Ok(value),
+            (Err(_), None) => slot.fetching.lock().await,
+        };
         // Whoever held the lock has settled it.
-        if let Some(settled) = self.settled(&slot, max_age) {
+        if let Some(settled) = self.settled(&slot, max_age, stale) {
             return settled;
         }
         let outcome = self.fetch(url, parse).await;
-        self.settle(&slot, outcome)
+        self.settle(&slot, outcome, stale)
+    }
+
+    /// A value that may be believed although it is not fresh.
+    fn believed(&self, slot: &Slot<V>, stale: Stale) -> Option<Arc<V>> {
+        let known = locked(&slot.known);
+        let young = self.clock.now().since(known.fetched) <= STALE_LIMIT;
+        known.value.clone().filter(|_| young && stale == Stale::Welcome)
     }
 
     async fn fetch(
@@ -123,30 +161,35 @@ impl<V> KeyCache<V> {
         }
         match self.fetcher.fetch(url).await {
             Ok(bytes) => parse(&bytes).map_err(KeyUnavailable::Malformed),
-            Err(FetchError::NotFound(_)) => Err(KeyUnavailable::Unknown),
+            Err(FetchError::NotFound(_)) if self.absence == Absence::NoSuchKey => {
+                Err(KeyUnavailable::Unknown)
+            }
             Err(error) => Err(error.into()),
         }
     }
 
     /// The answer, if it is known without fetching.
-    fn settled(&self, slot: &Slot<V>, max_age: u64) -> Option<Result<Arc<V>, KeyUnavailable>> {
+    fn settled(
+        &self,
+        slot: &Slot<V>,
+        max_age: u64,
+        stale: Stale,
+    ) -> Option<Result<Arc<V>, KeyUnavailable>> {
+        let believed = self.believed(slot, stale);
         let now = self.clock.now();
         let known = locked(&slot.known);
-        let failed_lately = known.failure.as_ref().filter(|(at, _)| now.since(*at) < RETRY_AFTER);
-        match (&known.value, failed_lately) {
-            (Some(value), _) if now.since(known.fetched) < max_age => Some(Ok(value.clone())),
-            (Some(value), Some(_)) if now.since(known.fetched) <= STALE_LIMIT => {
-                Some(Ok(value.clone()))
-            }
-            (None, Some((_, failure))) => Some(Err(failure.clone())),
-            (Some(_), Some(_)) | (_, None) => None,
+        if let Some(value) = known.value.as_ref().filter(|_| now.since(known.fetched) < max_age) {
+            return Some(Ok(value.clone()));
         }
+        let (_, failure) = known.failure.as_ref().filter(|(at, _)| now.since(*at) < RETRY_AFTER)?;
+        Some(believed.ok_or_else(|| failure.clone()))
     }
 
     fn settle(
         &self,
         slot: &Slot<V>,
         outcome: Result<V, KeyUnavailable>,
+        stale: Stale,
     ) -> Result<Arc<V>, KeyUnavailable> {
         let now = self.clock.now();
         let mut known = locked(&slot.known);
@@ -166,7 +209,8 @@ impl<V> KeyCache<V> {
                 if withdrawn || now.since(known.fetched) > STALE_LIMIT {
                     known.value = None;
                 }
-                known.value.clone().ok_or(failure)
+                let useful = known.value.clone().filter(|_| stale == Stale::Welcome);
+                useful.ok_or(failure)
             }
         }
     }
@@ -251,12 +295,13 @@ mod tests {
         let clock = Arc::new(FixedClock::at(EpochSeconds(6_000)));
         let fetcher = Arc::new(Counting::default());
         let limits = CacheLimits { fetches_per_minute: 5 };
-        let cache = KeyCache::new(clock.clone(), fetcher.clone(), limits);
+        let absence = Absence::NoSuchKey;
+        let cache = KeyCache::new(clock.clone(), fetcher.clone(), limits, absence);
         (clock, fetcher, cache)
     }
 
     async fn get(cache: &KeyCache<Vec<u8>>, url: &str) -> Result<Arc<Vec<u8>>, KeyUnavailable> {
-        cache.get(url, 3600, |bytes| Ok(bytes.to_vec())).await
+        cache.get(url, 3600, Stale::Welcome, |bytes| Ok(bytes.to_vec())).await
     }
 
     #[tokio::test]
@@ -320,6 +365,18 @@ mod tests {
         fetcher.withdrawn.store(true, Ordering::SeqCst);
         clock.advance(3600);
         assert_eq!(get(&cache, "known").await, Err(KeyUnavailable::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_whole_set_that_is_not_there_is_an_outage() {
+        let (clock, fetcher, mut cache) = cache();
+        cache.absence = Absence::Outage;
+        get(&cache, "known").await.unwrap();
+        fetcher.withdrawn.store(true, Ordering::SeqCst);
+        clock.advance(3600);
+        assert!(get(&cache, "known").await.is_ok(), "it is believed for a day");
+        let again = cache.get("known", 60, Stale::Useless, |bytes| Ok(bytes.to_vec())).await;
+        assert_eq!(again, Err(KeyUnavailable::Fetch(FetchError::NotFound(404))));
     }
 
     async fn futures_join<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {

@@ -15,7 +15,7 @@ use axum::http::HeaderMap;
 
 pub use self::fetch::{FetchError, Fetcher, HttpFetcher};
 pub use self::forwarded::browser_address;
-pub use self::key_cache::{CacheLimits, KeyCache, KeyUnavailable};
+pub use self::key_cache::{Absence, CacheLimits, KeyCache, KeyUnavailable, Stale};
 use crate::clock::Clock;
 use crate::config::AlbFront;
 use crate::identity::{Front, Identity, TokenError, access_token, alb as alb_token};
@@ -74,8 +74,13 @@ impl Authenticator {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, fetcher: &Arc<dyn Fetcher>, limits: CacheLimits) -> Self {
         Self {
-            load_balancer_keys: KeyCache::new(clock.clone(), fetcher.clone(), limits),
-            provider_keys: KeyCache::new(clock.clone(), fetcher.clone(), limits),
+            load_balancer_keys: KeyCache::new(
+                clock.clone(),
+                fetcher.clone(),
+                limits,
+                Absence::NoSuchKey,
+            ),
+            provider_keys: KeyCache::new(clock.clone(), fetcher.clone(), limits, Absence::Outage),
             clock,
         }
     }

@@ -1,7 +1,7 @@
 use axum::body::Body;
 use axum::http::Method;
 use edgemint::cookies::LEDGER_PREFIX;
-use edgemint::demo::tokens::{ClaimsHeader, ClaimsSigner};
+use edgemint::demo::tokens::{AccessTokenSigner, ClaimsHeader, ClaimsSigner};
 use serde_json::json;
 
 use crate::support::{ARN, App, CLIENT, CONFIG, ISSUER, NOW, bare, claims_of, person};
@@ -176,6 +176,25 @@ async fn keys_that_cannot_be_fetched_are_a_503_and_cached_ones_serve_on() {
     assert_eq!(app.of(person("Ada"), Method::POST, "/session/cookies").await.status, 200);
     app.source.set_down(true);
     app.clock.advance(7200);
+    assert_eq!(app.of(person("Ada"), Method::POST, "/session/cookies").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_new_key_of_the_provider_that_cannot_be_fetched_is_a_503_and_no_refusal() {
+    let mut app = App::new();
+    assert_eq!(app.of(person("Ada"), Method::POST, "/session/cookies").await.status, 200);
+    app.access = AccessTokenSigner::generate().unwrap();
+    app.source.set_down(true);
+    app.clock.advance(120);
+    assert_eq!(app.of(person("Ada"), Method::POST, "/session/cookies").await.status, 503);
+    let page = app.of(person("Ada"), Method::GET, "/").await;
+    assert_eq!((page.status.as_u16(), page.set_cookies().len()), (200, 0), "the viewer stays");
+    app.source.set_down(false);
+    app.clock.advance(60);
+    let unknown = app.of(person("Ada"), Method::POST, "/session/cookies").await;
+    assert_eq!(unknown.status, 401, "a key that the provider does not list");
+    app.source.serve(&format!("{ISSUER}/.well-known/jwks.json"), &app.access.jwks_json());
+    app.clock.advance(60);
     assert_eq!(app.of(person("Ada"), Method::POST, "/session/cookies").await.status, 200);
 }
 
