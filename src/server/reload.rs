@@ -25,20 +25,27 @@ pub(super) async fn follow(
     mut hang_ups: Signal,
 ) {
     let mut seen = traces(&state, &file);
+    let mut problem: Option<String> = None;
     loop {
         let asked = tokio::select! {
             heard = hang_ups.recv() => heard.is_some(),
             () = tokio::time::sleep(INTERVAL) => false,
         };
         let now = traces(&state, &file);
-        if asked || now != seen {
-            reload(&state, &file, &environment).await;
-            // The new snapshot may watch other files. Of those known, the traces of before count, or
-            // a change during the reload would never be seen.
-            seen = traces(&state, &file);
-            for (path, trace) in now {
-                seen.entry(path).and_modify(|newer| *newer = trace);
-            }
+        // What was wrong may be mended in a file that is not watched, so a failure is tried again.
+        if !asked && problem.is_none() && now == seen {
+            continue;
+        }
+        let failed = reload(&state, &file, &environment).await.err();
+        if let Some(text) = failed.as_ref().filter(|text| asked || problem.as_ref() != Some(text)) {
+            report(&state, text);
+        }
+        problem = failed;
+        // The new snapshot may watch other files. Of those known, the traces of before count, or a
+        // change during the reload would never be seen.
+        seen = traces(&state, &file);
+        for (path, trace) in now {
+            seen.entry(path).and_modify(|newer| *newer = trace);
         }
     }
 }
@@ -53,22 +60,21 @@ fn traces(state: &AppState, file: &Path) -> Traces {
 }
 
 /// Loads a whole new snapshot, or keeps the old one and says why.
-async fn reload(state: &AppState, file: &Path, environment: &Environment) {
+async fn reload(state: &AppState, file: &Path, environment: &Environment) -> Result<(), String> {
     let (path, environment) = (file.to_owned(), environment.clone());
     let loading = tokio::task::spawn_blocking(move || Snapshot::load(&path, &environment));
-    let problem = match loading.await {
-        Ok(Ok(snapshot)) => {
-            warn_about_ports(state, &snapshot);
-            let key = snapshot.ring.active().id.to_string();
-            let rules = snapshot.config.rules.len();
-            state.swap(snapshot);
-            state.metrics().reloaded(true);
-            tracing::info!(target: OPERATION, event = "reload.done", key, rules, "configuration reloaded");
-            return;
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
+    let loaded = loading.await.map_err(|error| error.to_string())?;
+    let snapshot = loaded.map_err(|error| error.to_string())?;
+    warn_about_ports(state, &snapshot);
+    let key = snapshot.ring.active().id.to_string();
+    let rules = snapshot.config.rules.len();
+    state.swap(snapshot);
+    state.metrics().reloaded(true);
+    tracing::info!(target: OPERATION, event = "reload.done", key, rules, "configuration reloaded");
+    Ok(())
+}
+
+fn report(state: &AppState, problem: &str) {
     state.metrics().reloaded(false);
     tracing::error!(
         target: OPERATION,
