@@ -30,13 +30,17 @@ impl Environment {
     }
 }
 
-/// Kubernetes gives every container the address of a service called `edgemint`, as
-/// `EDGEMINT_SERVICE_HOST`, `EDGEMINT_PORT_8080_TCP` and the like. No key is called so.
+/// Kubernetes gives every container the addresses of services called `edgemint` or `edgemint-admin`,
+/// as `EDGEMINT_SERVICE_HOST`, `EDGEMINT_ADMIN_PORT_8080_TCP` and the like. No key is called so.
 fn is_service_link(key: &str) -> bool {
-    key == "SERVICE_HOST"
-        || key.starts_with("SERVICE_PORT")
-        || key == "PORT"
-        || key.starts_with("PORT_")
+    let key = format!("_{key}");
+    let port_of_a_number = key
+        .match_indices("_PORT_")
+        .any(|(at, _)| key[at + 6..].starts_with(|c: char| c.is_ascii_digit()));
+    key.ends_with("_SERVICE_HOST")
+        || key.contains("_SERVICE_PORT")
+        || key.ends_with("_PORT")
+        || port_of_a_number
 }
 
 /// Returns the variables of this process; those that are not UTF-8 are none of ours.

@@ -82,6 +82,8 @@ fn the_environment_overrides_every_kind_of_value() {
             ("UNRELATED", "x"),
             ("EDGEMINT_SERVICE_HOST", "10.0.0.1"),
             ("EDGEMINT_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+            ("EDGEMINT_ADMIN_SERVICE_HOST", "10.0.0.1"),
+            ("EDGEMINT_METRICS_PORT_9100_TCP_ADDR", "10.0.0.1"),
         ],
     )
     .unwrap();
