@@ -21,6 +21,9 @@ pub const MANIFEST: &str = "ring.json";
 /// Held while a ring is changed; never read.
 const LOCK: &str = "ring.lock";
 
+/// The extension of a file that is being written.
+const BESIDE: &str = "new";
+
 const VERSION: u32 = 1;
 
 /// The most bytes of a file that is read here.
@@ -79,6 +82,7 @@ pub fn import(folder: &Path, id: &KeyPairId, pem: &str) -> Result<Imported, Keys
     // Two imports at once take turns, or one would forget the other's key.
     let lock = File::create(folder.join(LOCK)).map_err(at("cannot write", folder))?;
     lock.lock().map_err(at("cannot lock", folder))?;
+    remove_leftovers(folder).map_err(at("cannot clean", folder))?;
     let mut members = read_manifest(folder)?.unwrap_or_default();
     if members.iter().any(|member| member.id == *id) {
         return Err(KeystoreError::Exists(id.to_string()));
@@ -133,6 +137,9 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 fn write_once(path: &Path, content: &[u8]) -> Result<(), KeystoreError> {
     let beside = write_beside(path, content).map_err(at("cannot write", path))?;
     let linked = fs::hard_link(&beside, path);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(at("cannot write", folder))?;
     let _ = fs::remove_file(&beside);
     match linked {
         Ok(()) => Ok(()),
@@ -166,11 +173,20 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(write_beside(path, content)?, path)
 }
 
+/// Removes what an import that was killed left half-written: it may hold a private key.
+fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == BESIDE) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes a new file for its owner only, beside the one that it is to become.
 fn write_beside(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
-    let beside = path.with_extension("new");
-    // What an import that was killed left half-written.
-    let _ = fs::remove_file(&beside);
+    let beside = path.with_extension(BESIDE);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(content)?;
     file.sync_all()?;
