@@ -30,6 +30,8 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
     pub(super) id: RequestId,
     peer: Peer,
+    /// Read once, so that what was decided and what is signed agree to the second.
+    now: EpochSeconds,
 }
 
 impl FromRequestParts<AppState> for Asked {
@@ -43,13 +45,14 @@ impl FromRequestParts<AppState> for Asked {
             headers: parts.headers.clone(),
             id: parts.extensions.get().cloned().unwrap_or_else(RequestId::random),
             peer: parts.extensions.get().copied().unwrap_or_default(),
+            now: state.clock().now(),
         })
     }
 }
 
 impl Asked {
-    pub(super) fn now(&self) -> EpochSeconds {
-        self.state.clock().now()
+    pub(super) const fn now(&self) -> EpochSeconds {
+        self.now
     }
 
     pub(super) fn public_url(&self) -> &BaseUrl {

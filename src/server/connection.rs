@@ -38,6 +38,9 @@ struct Account {
 /// How every HTTP/2 connection begins (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
+/// The least that counts as a part of an answer; acknowledgements of HTTP/2 are smaller.
+const PROGRESS_BYTES: usize = 64;
+
 /// The account of one connection, shared by its socket and its requests.
 #[derive(Clone, Debug)]
 pub(super) struct Activity(Arc<Shared>);
@@ -110,6 +113,8 @@ impl Activity {
         let unknown = PREFACE.len() - account.opening.len();
         account.opening.extend_from_slice(&bytes[..unknown.min(bytes.len())]);
         match account.phase {
+            // An empty line before a request is to be ignored (RFC 9112 section 2.2).
+            Phase::Waiting if bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n')) => {}
             Phase::Waiting => {
                 account.phase = Phase::ReceivingHead;
                 account.since = Instant::now();
@@ -121,9 +126,14 @@ impl Activity {
         }
     }
 
-    /// Whatever the phase: an answer is handed over long before a slow browser has read it.
-    fn sent(&self) {
-        self.account().since = Instant::now();
+    /// Whatever the phase: an answer is handed over long before a slow browser has read it. Mere
+    /// acknowledgements, which a client can provoke for ever, are no progress.
+    fn sent(&self, polled: &Poll<io::Result<usize>>) {
+        let mut account = self.account();
+        let answering = matches!(account.phase, Phase::Answering);
+        if matches!(polled, Poll::Ready(Ok(bytes)) if answering || *bytes >= PROGRESS_BYTES) {
+            account.since = Instant::now();
+        }
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
@@ -207,9 +217,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.socket).poll_write(context, bytes);
-        if polled.is_ready() {
-            self.activity.sent();
-        }
+        self.activity.sent(&polled);
         polled
     }
 
@@ -227,9 +235,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.socket).poll_write_vectored(context, buffers);
-        if polled.is_ready() {
-            self.activity.sent();
-        }
+        self.activity.sent(&polled);
         polled
     }
 
