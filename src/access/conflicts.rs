@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::rule::Rule;
 use super::template::ResourceTemplate;
-use crate::policy::BaseUrl;
+use crate::policy::{BaseUrl, domain_matches};
 
 /// Which hosts receive the cookies of one data host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,14 +19,11 @@ impl CookieReach {
     /// Whether some host receives the cookies of both.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
-        let under = |host: &str, domain: &str| {
-            host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
-        };
         match (self, other) {
             (Self::HostOnly(a), Self::HostOnly(b)) => a == b,
-            (Self::Domain(a), Self::Domain(b)) => under(a, b) || under(b, a),
+            (Self::Domain(a), Self::Domain(b)) => domain_matches(a, b) || domain_matches(b, a),
             (Self::Domain(domain), Self::HostOnly(host))
-            | (Self::HostOnly(host), Self::Domain(domain)) => under(host, domain),
+            | (Self::HostOnly(host), Self::Domain(domain)) => domain_matches(host, domain),
         }
     }
 }

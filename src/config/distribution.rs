@@ -5,7 +5,7 @@ use super::site::Site;
 use super::source::Problems;
 use crate::access::{CookieReach, PathPrefix};
 use crate::cookies::CookieScope;
-use crate::policy::BaseUrl;
+use crate::policy::{BaseUrl, domain_matches};
 
 /// A data host, and the cookies that reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,10 +97,7 @@ fn derive_domain(viewer: &str, data: &str) -> Result<Option<String>, String> {
 /// RFC 6265 section 5.3: a response sets cookies for its own host's domains only, and browsers keep
 /// none at a public suffix.
 fn check_domain(domain: &str, viewer: &str, data: &str) -> Result<(), String> {
-    let under = |host: &str| {
-        host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
-    };
-    if domain.is_empty() || !under(viewer) || !under(data) {
+    if domain.is_empty() || !domain_matches(viewer, domain) || !domain_matches(data, domain) {
         let advice = if data.ends_with(".cloudfront.net") {
             "; give the distribution an alternate domain name beside the viewer's"
         } else {

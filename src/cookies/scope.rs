@@ -1,6 +1,7 @@
 //! Where a set of cookies lives.
 
 use crate::access::PathPrefix;
+use crate::policy::domain_matches;
 
 /// The `Domain` and `Path` of a set of cookies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,8 +16,6 @@ impl CookieScope {
     /// Whether a response of `host` may set cookies here (RFC 6265 section 5.3, step 6).
     #[must_use]
     pub fn can_be_set_by(&self, host: &str) -> bool {
-        self.domain.as_deref().is_none_or(|domain| {
-            host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
-        })
+        self.domain.as_deref().is_none_or(|domain| domain_matches(host, domain))
     }
 }

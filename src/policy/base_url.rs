@@ -91,6 +91,13 @@ impl fmt::Display for BaseUrl {
     }
 }
 
+/// Whether a cookie with `Domain=domain` reaches `host`: the same name, or one under it (RFC 6265
+/// section 5.1.3). Both are names in lower case, never addresses.
+#[must_use]
+pub fn domain_matches(host: &str, domain: &str) -> bool {
+    host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+}
+
 /// RFC 1123 section 2.1: labels of letters, digits and inner hyphens; here in lower case only, and
 /// never all digits at the end, which would be an address.
 fn is_host_name(host: &str) -> bool {
@@ -144,6 +151,19 @@ mod tests {
             "https://exämple.org",
         ] {
             assert!(BaseUrl::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_domain_reaches_itself_and_what_is_under_it() {
+        for (host, domain, expected) in [
+            ("example.org", "example.org", true),
+            ("data.example.org", "example.org", true),
+            ("notexample.org", "example.org", false),
+            ("example.org", "data.example.org", false),
+            ("example.org.evil.net", "example.org", false),
+        ] {
+            assert_eq!(domain_matches(host, domain), expected, "{host} {domain}");
         }
     }
 
