@@ -17,6 +17,8 @@ mod limits;
 mod oracle_signing;
 /// AWS's own verifier accepts and refuses the tokens that we do.
 mod oracle_tokens;
+/// The program as a process, and what it needs around it.
+mod process;
 /// What holds for every set of rules, every person and every byte.
 mod properties;
 /// The program as a process: its log, its signals, its metrics.

@@ -1,0 +1,180 @@
+//! The real program as a process, with real key servers beside it.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use edgemint::clock::{Clock as _, SystemClock};
+use edgemint::demo::LoopbackListener;
+use edgemint::demo::load_balancer::serve_public_keys;
+use edgemint::demo::people::Person;
+use edgemint::demo::tokens::{AccessTokenFacts, AccessTokenSigner, ClaimsHeader, ClaimsSigner};
+use edgemint::keystore;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{claims_of, rsa_pem};
+
+const ARN: &str =
+    "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/test/0000000000000000";
+
+/// The real program on a configuration, with real key servers beside it.
+pub(crate) struct Service {
+    pub(crate) child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    pub(crate) folder: TempDir,
+    pub(crate) config: String,
+    pub(crate) port: u16,
+    admin: u16,
+    issuer: String,
+    claims: Arc<ClaimsSigner>,
+    access: Arc<AccessTokenSigner>,
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        let claims = Arc::new(ClaimsSigner::generate().unwrap());
+        let access = Arc::new(AccessTokenSigner::generate().unwrap());
+        let keys = LoopbackListener::bind(0).await.unwrap();
+        let key_address = keys.address();
+        tokio::spawn(serve_public_keys(keys, vec![claims.clone()], std::future::pending()));
+        let issuer = serve_jwks(access.jwks_json()).await;
+        let (port, admin) = (free_port().await, free_port().await);
+        let folder = tempfile::tempdir().unwrap();
+        keystore::import(&folder.path().join("keys"), &"K2TESTKEY".parse().unwrap(), &rsa_pem())
+            .unwrap();
+        let config = format!(
+            r#"
+listen = "127.0.0.1:{port}"
+admin_listen = "127.0.0.1:{admin}"
+public_url = "http://viewer.edgemint.localhost:{port}"
+[identity.alb]
+region = "us-east-1"
+signer = ["{ARN}"]
+client = "client"
+public_key_url = "http://{key_address}/{{kid}}"
+groups = {{ issuer = "{issuer}" }}
+[[distribution]]
+host = "http://data.edgemint.localhost:{port}"
+[[rule]]
+name = "lab-a"
+allow = {{ groups = ["lab-a"] }}
+resources = ["http://data.edgemint.localhost:{port}/lab-a/*"]
+[keys]
+source = "dir:keys"
+[log]
+format = "json"
+"#
+        );
+        let file = folder.path().join("edgemint.toml");
+        std::fs::write(&file, &config).unwrap();
+        let (child, lines) = spawn(&file);
+        let service = Self { child, lines, folder, config, port, admin, issuer, claims, access };
+        service.wait_for("ready").await;
+        service
+    }
+
+    pub(crate) async fn cookies(&self, person: &Person) -> reqwest::Response {
+        let now = SystemClock.now();
+        let header = ClaimsHeader {
+            signer: ARN,
+            client: "client",
+            issuer: &self.issuer,
+            expires: now.plus(120),
+        };
+        let facts = AccessTokenFacts {
+            issuer: &self.issuer,
+            client: "client",
+            scope: "openid",
+            issued: now,
+            expires: now.plus(600),
+        };
+        self.post(&[
+            ("x-amzn-oidc-data", self.claims.mint(&header, &claims_of(person)).unwrap()),
+            ("x-amzn-oidc-accesstoken", self.access.mint(person, &facts).unwrap()),
+            ("x-forwarded-for", "6.6.6.6, 192.0.2.7".to_owned()),
+        ])
+        .await
+    }
+
+    pub(crate) async fn post(&self, headers: &[(&str, String)]) -> reqwest::Response {
+        let url = format!("http://127.0.0.1:{}/session/cookies", self.port);
+        let mut request = client().post(url);
+        request = request.header("host", format!("viewer.edgemint.localhost:{}", self.port));
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        request.send().await.unwrap()
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.admin);
+        client().get(url).send().await.unwrap().text().await.unwrap()
+    }
+
+    pub(crate) fn write_config(&self, text: &str) {
+        std::fs::write(self.folder.path().join("edgemint.toml"), text).unwrap();
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// Waits for a line of the log that holds `text`, and takes it.
+    pub(crate) async fn wait_for(&self, text: &str) -> Value {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut lines = self.lines.lock().unwrap().clone();
+            if let Some(at) = lines.iter().position(|line| line.contains(text)) {
+                let line = lines.remove(at);
+                self.lines.lock().unwrap().remove(at);
+                return serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+            }
+            assert!(Instant::now() < end, "no {text} in {lines:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(file: &Path) -> (Child, Arc<Mutex<Vec<String>>>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_edgemint"))
+        .args(["serve", "--config", file.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let (output, written) = (child.stdout.take().unwrap(), lines.clone());
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            written.lock().unwrap().push(line.unwrap());
+        }
+    });
+    (child, lines)
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+async fn free_port() -> u16 {
+    LoopbackListener::bind(0).await.unwrap().port()
+}
+
+async fn serve_jwks(jwks: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}/pool", listener.local_addr().unwrap());
+    let router = axum::Router::new()
+        .route("/pool/.well-known/jwks.json", axum::routing::get(async move || jwks));
+    tokio::spawn(async { axum::serve(listener, router).await });
+    issuer
+}
