@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Done, logging};
+use super::{Done, logging, open_files};
 use crate::authn::{Fetcher, HttpFetcher};
 use crate::clock::SystemClock;
 use crate::config::process_environment;
@@ -19,6 +19,7 @@ pub(super) fn run(config: &Path) -> anyhow::Result<Done> {
     let environment = process_environment();
     let snapshot = Snapshot::load(config, &environment)?;
     logging::start(snapshot.config.log);
+    open_files::make_room(snapshot.config.limits.connections);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -27,7 +28,7 @@ pub(super) fn run(config: &Path) -> anyhow::Result<Done> {
         let delay = snapshot.config.limits.shutdown_delay;
         let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new().context("cannot set up TLS")?);
         let state = AppState::new(snapshot, Arc::new(SystemClock), &fetcher);
-        let server = Server::bind(state.clone(), config.to_owned(), environment).await?;
+        let server = Server::bind(state.clone(), config.to_owned(), environment)?;
         let signals = Signals::listen()?;
         announce(&state, &server)?;
         let (stop, stopping) = watch::channel(Stopping::No);

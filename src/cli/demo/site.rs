@@ -84,7 +84,7 @@ impl Site {
         let snapshot = Snapshot::load(&folder.config_file(), &Environment::default())?;
         let trusted = trusted_keys(&snapshot);
         let (stop, stopping) = watch::channel(Stopping::No);
-        let target = serve(snapshot, &folder, stopping).await?;
+        let target = serve(snapshot, &folder, stopping)?;
         start_stand_ins(listeners, target, provider, &viewer, &data, trusted, &clock)?;
         Ok(Self { viewer, data, login, folder, _stop: stop })
     }
@@ -126,14 +126,14 @@ fn client_secret() -> String {
     "edgemint-demo".to_owned()
 }
 
-async fn serve(
+fn serve(
     snapshot: Snapshot,
     folder: &Folder,
     stopping: watch::Receiver<Stopping>,
 ) -> anyhow::Result<SocketAddr> {
     let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new().context("cannot set up TLS")?);
     let state = AppState::new(snapshot, Arc::new(SystemClock), &fetcher);
-    let server = Server::bind(state, folder.config_file(), Environment::default()).await?;
+    let server = Server::bind(state, folder.config_file(), Environment::default())?;
     let address = server.local_address()?;
     tokio::spawn(server.serve(stopping));
     Ok(address)
