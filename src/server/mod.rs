@@ -30,7 +30,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
@@ -38,6 +38,10 @@ pub use self::router::router;
 pub use self::snapshot::{Snapshot, SnapshotError};
 pub use self::state::AppState;
 use crate::config::Environment;
+
+/// Connections that wait to be accepted, if the system allows as many: a load balancer that comes back
+/// opens all of its own at once, and one that does not fit is tried again only a second later.
+const BACKLOG: u32 = 4096;
 
 /// A service with its ports bound.
 #[derive(Debug)]
@@ -84,15 +88,15 @@ impl Server {
     ///
     /// # Errors
     /// [`BindError`] names the address and the key.
-    pub async fn bind(
+    pub fn bind(
         state: AppState,
         config_file: PathBuf,
         environment: Environment,
     ) -> Result<Self, BindError> {
         let site = state.snapshot().config.site.clone();
-        let listener = bind("listen", site.listen).await?;
+        let listener = bind("listen", site.listen)?;
         let admin = match site.admin_listen {
-            Some(address) => Some(bind("admin_listen", address).await?),
+            Some(address) => Some(bind("admin_listen", address)?),
             None => None,
         };
         // From here on: without a handler, SIGHUP would end the program.
@@ -137,8 +141,16 @@ impl Server {
     }
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError::Port { key, address, source })
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    listener(address).map_err(|source| BindError::Port { key, address, source })
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As every server does, so that a restart gets the port of connections that are still closing.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Withdraws readiness as soon as a stop begins, so that load balancers look elsewhere.

@@ -26,14 +26,14 @@ struct Running {
 }
 
 impl Running {
-    async fn new(change: impl FnOnce(&mut Limits)) -> Self {
+    fn new(change: impl FnOnce(&mut Limits)) -> Self {
         let ports = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
         let app = App::with(&format!("{ports}{CONFIG}"));
         let mut snapshot = App::load(&app.folder).unwrap();
         change(&mut snapshot.config.limits);
         app.state.swap(snapshot);
         let file = app.folder.path().join("edgemint.toml");
-        let server = Server::bind(app.state.clone(), file, Environment::default()).await.unwrap();
+        let server = Server::bind(app.state.clone(), file, Environment::default()).unwrap();
         let (address, admin) = (server.local_address().unwrap(), server.admin_address().unwrap());
         let (stop, stopping) = watch::channel(Stopping::No);
         let serving = tokio::spawn(server.serve(stopping));
@@ -157,7 +157,7 @@ fn assert_about(measured: Duration, expected: Duration) {
 
 #[tokio::test]
 async fn a_load_balancers_idle_connection_stays_open() {
-    let running = Running::new(|_| {}).await;
+    let running = Running::new(|_| {});
     let (mut fresh, mut used) = (running.connect().await, running.connect().await);
     assert_eq!(used.ask(&ready()).await.status, 200);
     tokio::join!(fresh.assert_open_for(millis(3000)), used.assert_open_for(millis(3000)));
@@ -170,8 +170,7 @@ async fn an_idle_connection_is_closed_at_the_idle_timeout_and_not_at_the_header_
     let running = Running::new(|limits| {
         limits.idle_timeout = millis(2000);
         limits.header_timeout = millis(500);
-    })
-    .await;
+    });
     let mut connection = running.connect().await;
     for _ in 0..2 {
         assert_eq!(connection.ask(&ready()).await.status, 200);
@@ -185,8 +184,7 @@ async fn a_slow_download_is_not_cut_while_it_moves() {
     let running = Running::new(|limits| {
         limits.idle_timeout = millis(1500);
         limits.header_timeout = millis(500);
-    })
-    .await;
+    });
     let large = vec![b'x'; 24 << 20];
     std::fs::write(running.app.folder.path().join("viewer/large.bin"), &large).unwrap();
     let mut snapshot = App::load(&running.app.folder).unwrap();
@@ -211,8 +209,7 @@ async fn a_connection_without_a_first_byte_is_cut_at_the_header_timeout() {
     let running = Running::new(|limits| {
         limits.idle_timeout = millis(2500);
         limits.header_timeout = millis(500);
-    })
-    .await;
+    });
     let mut connection = running.connect().await;
     assert_about(connection.closed_after().await, millis(500));
 }
@@ -233,13 +230,13 @@ async fn dribble(mut connection: Connection) -> Duration {
 
 #[tokio::test]
 async fn a_head_that_dribbles_is_cut_at_the_header_timeout() {
-    let running = Running::new(|limits| limits.header_timeout = millis(1000)).await;
+    let running = Running::new(|limits| limits.header_timeout = millis(1000));
     assert_about(dribble(running.connect().await).await, millis(1000));
 }
 
 #[tokio::test]
 async fn a_later_head_that_dribbles_is_cut_at_the_header_timeout_too() {
-    let running = Running::new(|limits| limits.header_timeout = millis(1000)).await;
+    let running = Running::new(|limits| limits.header_timeout = millis(1000));
     let mut connection = running.connect().await;
     assert_eq!(connection.ask(&ready()).await.status, 200);
     sleep(millis(1500)).await;
@@ -249,7 +246,7 @@ async fn a_later_head_that_dribbles_is_cut_at_the_header_timeout_too() {
 /// A head is read in steps that double, so over HTTP/1 the limit may be passed by one step.
 #[tokio::test]
 async fn a_head_of_64_kilobytes_passes_and_one_of_twice_the_limit_gets_431() {
-    let running = Running::new(|_| {}).await;
+    let running = Running::new(|_| {});
     let line = format!("X-Fill: {}\r\n", "x".repeat(8180));
     let mut connection = running.connect().await;
     let long = head("GET", &format!("/session/{}", "y".repeat(16_000)), &line.repeat(7));
@@ -266,7 +263,7 @@ async fn a_head_of_64_kilobytes_passes_and_one_of_twice_the_limit_gets_431() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_gets_413() {
-    let running = Running::new(|limits| limits.body_bytes = 1000).await;
+    let running = Running::new(|limits| limits.body_bytes = 1000);
     let mut connection = running.connect().await;
     let sent = |bytes: usize| format!("{}{}", stalling(bytes), "x".repeat(bytes));
     assert_eq!(connection.ask(&sent(1000)).await.status, 401, "nobody is signed in");
@@ -279,7 +276,7 @@ async fn a_body_over_the_limit_gets_413() {
 
 #[tokio::test]
 async fn a_body_that_stalls_gets_408() {
-    let running = Running::new(|limits| limits.body_timeout = millis(1000)).await;
+    let running = Running::new(|limits| limits.body_timeout = millis(1000));
     let mut connection = running.connect().await;
     let start = Instant::now();
     let answer = connection.ask(&format!("{}12345", stalling(10))).await;
@@ -290,7 +287,7 @@ async fn a_body_that_stalls_gets_408() {
 
 #[tokio::test]
 async fn one_connection_too_many_gets_503_until_another_closes() {
-    let running = Running::new(|limits| limits.connections = 2).await;
+    let running = Running::new(|limits| limits.connections = 2);
     let mut held = [running.connect().await, running.connect().await];
     for connection in &mut held {
         assert_eq!(connection.ask(&ready()).await.status, 200);
@@ -312,7 +309,7 @@ async fn one_connection_too_many_gets_503_until_another_closes() {
 
 #[tokio::test]
 async fn one_request_too_many_gets_503_until_another_ends() {
-    let running = Running::new(|limits| limits.requests = 1).await;
+    let running = Running::new(|limits| limits.requests = 1);
     let (mut busy, mut other) = (running.connect().await, running.connect().await);
     busy.send(&stalling(3)).await;
     running
@@ -328,7 +325,7 @@ async fn one_request_too_many_gets_503_until_another_ends() {
 
 #[tokio::test]
 async fn http2_works_with_a_header_of_60_kilobytes_and_gets_431_over_the_limit() {
-    let running = Running::new(|_| {}).await;
+    let running = Running::new(|_| {});
     let url = format!("http://{HOST}/readyz");
     for (bytes, status) in [(10, 200), (60 * 1024, 200), (100 * 1024, 431)] {
         let filler = HeaderValue::from_str(&"x".repeat(bytes)).unwrap();
@@ -346,8 +343,7 @@ async fn an_idle_http2_connection_lives_to_the_idle_timeout_however_its_preface_
     let running = Running::new(|limits| {
         limits.header_timeout = millis(500);
         limits.idle_timeout = millis(6000);
-    })
-    .await;
+    });
     let request: &[u8] =
         b"\0\0\x1f\x01\x05\0\0\0\x01\x82\x86\x44\x07/readyz\x41\x12viewer.example.org";
     for split in [24, 5] {
@@ -369,9 +365,65 @@ async fn an_idle_http2_connection_lives_to_the_idle_timeout_however_its_preface_
     }
 }
 
+/// An HTTP/2 connection that allows no byte of any answer's body.
+async fn unreading(running: &Running, streams: u8) -> TcpStream {
+    let mut socket = running.connect().await.0;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // SETTINGS with SETTINGS_INITIAL_WINDOW_SIZE = 0 (RFC 9113 section 6.5).
+    bytes.extend(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0");
+    for stream in 0..streams {
+        bytes.extend(b"\0\0\x1f\x01\x05\0\0\0");
+        bytes.push(2 * stream + 1);
+        bytes.extend(b"\x82\x86\x44\x07/readyz\x41\x12viewer.example.org");
+    }
+    socket.write_all(&bytes).await.unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn an_answer_that_is_never_read_is_cut_at_the_idle_timeout_whatever_else_arrives() {
+    let running = Running::new(|limits| {
+        limits.idle_timeout = millis(1500);
+        limits.header_timeout = millis(500);
+        limits.body_timeout = millis(500);
+        limits.request_timeout = millis(500);
+    });
+    let mut socket = unreading(&running, 1).await;
+    let start = Instant::now();
+    let mut read = vec![0; 4096];
+    loop {
+        let sent = socket.write_all(b"\0\0\x08\x06\0\0\0\0\0abcdefgh").await;
+        match timeout(millis(100), socket.read(&mut read)).await {
+            Ok(Ok(1..)) | Err(_) if sent.is_ok() => assert!(start.elapsed() < SOON, "held open"),
+            _ => break,
+        }
+    }
+    assert_about(start.elapsed(), millis(1500));
+}
+
+#[tokio::test]
+async fn streams_with_unread_answers_share_the_limit_of_connections() {
+    let running = Running::new(|limits| limits.connections = 3);
+    let mut socket = unreading(&running, 5).await;
+    let mut read = Vec::new();
+    let _ = timeout(millis(1000), socket.read_to_end(&mut read)).await;
+    let (mut rest, mut resets) = (&read[..], 0);
+    while let [high, middle, low, kind, _flags, tail @ ..] = rest {
+        resets += usize::from(*kind == 3);
+        let length = usize::from(*high) << 16 | usize::from(*middle) << 8 | usize::from(*low);
+        rest = &tail[4 + length..];
+    }
+    assert_eq!(resets, 2, "{read:?}");
+    let mut other = running.connect().await;
+    other.send(&ready()).await;
+    other.closed_after().await;
+    drop(socket);
+    running.until("room", async || running.connect().await.ask(&ready()).await.status == 200).await;
+}
+
 #[tokio::test]
 async fn a_stop_finishes_requests_and_closes_idle_connections() {
-    let running = Running::new(|_| {}).await;
+    let running = Running::new(|_| {});
     let [mut idle, mut fresh, mut busy] =
         [running.connect().await, running.connect().await, running.connect().await];
     assert_eq!(idle.ask(&ready()).await.status, 200);
@@ -395,7 +447,7 @@ async fn a_stop_finishes_requests_and_closes_idle_connections() {
 
 #[tokio::test]
 async fn a_stop_cuts_what_does_not_end_within_the_drain_timeout() {
-    let running = Running::new(|limits| limits.drain_timeout = millis(1000)).await;
+    let running = Running::new(|limits| limits.drain_timeout = millis(1000));
     let mut busy = running.connect().await;
     busy.send(&stalling(3)).await;
     sleep(millis(200)).await;
@@ -408,7 +460,7 @@ async fn a_stop_cuts_what_does_not_end_within_the_drain_timeout() {
 
 #[tokio::test]
 async fn a_changed_configuration_is_followed_and_a_bad_one_keeps_the_old() {
-    let running = Running::new(|_| {}).await;
+    let running = Running::new(|_| {});
     let file = running.app.folder.path().join("edgemint.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(running.resources().await.contains("/lab-a/*"));
