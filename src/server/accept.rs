@@ -30,6 +30,10 @@ const HTTP2_STREAMS: u32 = 128;
 /// Streams that one HTTP/2 connection may reset before it is closed (CVE-2023-44487).
 const HTTP2_RESETS: usize = 20;
 
+/// Bytes that one HTTP/2 connection, and each of its streams, may send before they are read: the
+/// least that the standard allows a connection (RFC 9113 section 6.9.2), since no body is long here.
+const HTTP2_WINDOW: u32 = 65_535;
+
 /// The answer at the limit of connections.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\
                       Connection: close\r\n\r\n";
@@ -55,6 +59,9 @@ pub(super) async fn serve_router(
 ) {
     let limits = state.snapshot().config.limits;
     let places = Arc::new(Semaphore::new(limits.connections));
+    // Over HTTP/1 a connection has one answer under way; over HTTP/2 all of them together have no
+    // more than that either, however many streams they open and leave unread.
+    let answers = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     let mut closing = pin!(closing(&mut stopping));
     let (close, closed) = watch::channel(false);
@@ -81,6 +88,7 @@ pub(super) async fn serve_router(
             router: router.clone(),
             peer,
             limits: state.snapshot().config.limits,
+            answers: answers.clone(),
             closed: closed.clone(),
         };
         let state = state.clone();
@@ -115,25 +123,41 @@ struct Connection {
     router: Router,
     peer: SocketAddr,
     limits: Limits,
+    /// One permit per answer that is in work or not yet sent to its end.
+    answers: Arc<Semaphore>,
     closed: watch::Receiver<bool>,
 }
+
+/// Ends a stream without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("too many answers are under way")]
+struct TooManyAnswers;
 
 impl Connection {
     async fn run(mut self, socket: TcpStream) {
         // Answers are small and waited for.
         let _ = socket.set_nodelay(true);
         let activity = Activity::new();
-        let patience =
-            Patience { head: self.limits.header_timeout, idle: self.limits.idle_timeout };
+        let patience = Patience {
+            head: self.limits.header_timeout,
+            work: self.limits.body_timeout + self.limits.request_timeout,
+            idle: self.limits.idle_timeout,
+        };
         let socket = TokioIo::new(Watched { socket, activity: activity.clone() });
         let builder = builder(&self.limits);
         let router = TowerToHyperService::new(self.router.clone());
-        let (account, peer) = (activity.clone(), Peer(self.peer.ip()));
+        let (account, answers) = (activity.clone(), self.answers.clone());
+        let peer = Peer(self.peer.ip());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let answering = account.begin();
-            request.extensions_mut().insert(peer);
-            let answer = router.call(request);
-            async move { answer.await.map(|response| answering.until_sent(response)) }
+            let begun = answers.clone().try_acquire_owned().map(|place| {
+                request.extensions_mut().insert(peer);
+                (account.begin(place), router.call(request))
+            });
+            async move {
+                let (answering, answer) = begun.map_err(|_| TooManyAnswers)?;
+                let Ok(response) = answer.await;
+                Ok::<_, TooManyAnswers>(answering.until_sent(response))
+            }
         });
         let mut serving = pin!(builder.serve_connection(socket, service));
         let mut told = false;
@@ -173,6 +197,8 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(HTTP2_STREAMS)
+        .initial_connection_window_size(HTTP2_WINDOW)
+        .initial_stream_window_size(HTTP2_WINDOW)
         .max_pending_accept_reset_streams(HTTP2_RESETS)
         .max_local_error_reset_streams(HTTP2_RESETS);
     builder

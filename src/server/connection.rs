@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::http::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 /// What a connection is doing, since when.
@@ -55,7 +55,11 @@ struct Shared {
 /// How long each phase may last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
+    /// A request's head.
     pub(super) head: Duration,
+    /// A request's body and the work on its answer.
+    pub(super) work: Duration,
+    /// The wait for a request, or for the browser to read on.
     pub(super) idle: Duration,
 }
 
@@ -93,19 +97,19 @@ impl Activity {
             // Frames between requests of HTTP/2 are no head.
             Phase::ReceivingHead if account.opening == PREFACE => (patience.idle, Verdict::Idle),
             Phase::ReceivingHead => (patience.head, Verdict::Stuck),
-            Phase::Answering => (patience.idle, Verdict::Stuck),
+            Phase::Answering => (patience.idle.max(patience.work), Verdict::Stuck),
         };
         let end = account.since + allowed;
         if Instant::now() >= end { verdict } else { Verdict::WaitUntil(end) }
     }
 
     /// Notes that a request's head is complete; the guard notes the end of its answer.
-    pub(super) fn begin(&self) -> Answering {
+    pub(super) fn begin(&self, place: OwnedSemaphorePermit) -> Answering {
         let mut account = self.account();
         account.requests += 1;
         account.phase = Phase::Answering;
         account.since = Instant::now();
-        Answering(self.clone())
+        Answering { activity: self.clone(), _place: place }
     }
 
     fn received(&self, bytes: &[u8]) {
@@ -120,19 +124,17 @@ impl Activity {
                 account.since = Instant::now();
                 self.0.head_begins.notify_one();
             }
-            Phase::Answering => account.since = Instant::now(),
-            // A head that dribbles in does not earn more time.
-            Phase::ReceivingHead => {}
+            // A head that dribbles in does not earn more time; nor do frames of HTTP/2 that arrive
+            // while the browser leaves an answer unread. A body has a time limit of its own.
+            Phase::ReceivingHead | Phase::Answering => {}
         }
     }
 
     /// Whatever the phase: an answer is handed over long before a slow browser has read it. Mere
     /// acknowledgements, which a client can provoke for ever, are no progress.
     fn sent(&self, polled: &Poll<io::Result<usize>>) {
-        let mut account = self.account();
-        let answering = matches!(account.phase, Phase::Answering);
-        if matches!(polled, Poll::Ready(Ok(bytes)) if answering || *bytes >= PROGRESS_BYTES) {
-            account.since = Instant::now();
+        if matches!(polled, Poll::Ready(Ok(bytes)) if *bytes >= PROGRESS_BYTES) {
+            self.account().since = Instant::now();
         }
     }
 
@@ -143,7 +145,10 @@ impl Activity {
 
 /// A request under way.
 #[derive(Debug)]
-pub(super) struct Answering(Activity);
+pub(super) struct Answering {
+    activity: Activity,
+    _place: OwnedSemaphorePermit,
+}
 
 impl Answering {
     /// Keeps the request under way until the last of its answer's body has been handed over.
@@ -154,7 +159,7 @@ impl Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        let mut account = self.0.account();
+        let mut account = self.activity.account();
         account.requests -= 1;
         account.since = Instant::now();
         if account.requests == 0 {

@@ -17,6 +17,8 @@ mod limits;
 mod oracle_signing;
 /// AWS's own verifier accepts and refuses the tokens that we do.
 mod oracle_tokens;
+/// Floods of connections, bytes and frames.
+mod overload;
 /// The program as a process, and what it needs around it.
 mod process;
 /// What holds for every set of rules, every person and every byte.

@@ -35,6 +35,11 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// Starts with further tables of configuration.
+    pub(crate) async fn with(tables: &str) -> Self {
         let claims = Arc::new(ClaimsSigner::generate().unwrap());
         let access = Arc::new(AccessTokenSigner::generate().unwrap());
         let keys = LoopbackListener::bind(0).await.unwrap();
@@ -66,6 +71,7 @@ resources = ["http://data.edgemint.localhost:{port}/lab-a/*"]
 source = "dir:keys"
 [log]
 format = "json"
+{tables}
 "#
         );
         let file = folder.path().join("edgemint.toml");
