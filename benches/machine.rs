@@ -165,3 +165,32 @@ fn tree(root: u32) -> anyhow::Result<Vec<u32>> {
     }
     Ok(family)
 }
+
+/// All threads of this program away from the first core, for as long as this value lives.
+pub(crate) struct Pinned {
+    cores: usize,
+}
+
+impl Pinned {
+    pub(crate) fn to_all_but_the_first_core(cores: usize) -> anyhow::Result<Self> {
+        pin(&format!("1-{}", cores - 1))?;
+        Ok(Self { cores })
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // What follows is slower without, not wrong.
+        let _ = pin(&format!("0-{}", self.cores - 1));
+    }
+}
+
+fn pin(cores: &str) -> anyhow::Result<()> {
+    let output = Command::new("taskset")
+        .args(["--all-tasks", "--pid", "--cpu-list", cores, &std::process::id().to_string()])
+        .output()
+        .context("taskset")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "taskset: {said}");
+    Ok(())
+}

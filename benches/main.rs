@@ -8,6 +8,7 @@ mod cookies;
 mod machine;
 mod node;
 mod openssl;
+mod overload;
 mod report;
 mod samples;
 mod service;
@@ -30,10 +31,11 @@ struct Section {
     run: fn(&Site, &mut Report) -> anyhow::Result<()>,
 }
 
-const SECTIONS: [Section; 4] = [
+const SECTIONS: [Section; 5] = [
     Section { name: "signing", seconds: signing::SECONDS, run: signing::run },
     Section { name: "tokens", seconds: tokens::SECONDS, run: tokens::run },
     Section { name: "cookies", seconds: cookies::SECONDS, run: cookies::run },
+    Section { name: "overload", seconds: overload::SECONDS, run: overload::run },
     Section { name: "start", seconds: start::SECONDS, run: start::run },
 ];
 

@@ -39,17 +39,35 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(kind: Kind, site: &Site, share: bool) -> anyhow::Result<Self> {
+        Self::start_as(kind, site, share, |program| Command::new(program))
+    }
+
+    /// Starts a service that signs a policy for each request, on one core.
+    pub(crate) fn start_on_first_core(kind: Kind, site: &Site) -> anyhow::Result<Self> {
+        Self::start_as(kind, site, false, |program| {
+            let mut command = Command::new("taskset");
+            command.args(["--cpu-list", "0", program]);
+            command
+        })
+    }
+
+    fn start_as(
+        kind: Kind,
+        site: &Site,
+        share: bool,
+        program: impl Fn(&str) -> Command,
+    ) -> anyhow::Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         // Both write the record of who got access to a file, as under a service manager.
         let log = File::create(site.path(&format!("{port}.log")))?;
         let mut command = match kind {
             Kind::Edgemint => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_edgemint"));
+                let mut command = program(env!("CARGO_BIN_EXE_edgemint"));
                 command.arg("serve").arg("--config").arg(site.configure(port, share)?);
                 command
             }
             Kind::Node => {
-                let mut command = Command::new("node");
+                let mut command = program("node");
                 command.arg(node::script("server.mjs")).arg(site.description());
                 command.arg(port.to_string()).arg(if share { "shared" } else { "own" });
                 command
