@@ -48,7 +48,7 @@ pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits
     let p = problems;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
     let connections = within("limits.connections", raw.connections, 4096, 1..=1_000_000, p);
-    let requests = within("limits.requests", raw.requests, 1024, 1..=1_000_000, p);
+    let requests = within("limits.requests", raw.requests, 256, 1..=1_000_000, p);
     let header_bytes = within("limits.header_bytes", raw.header_bytes, 81_920, 8192..=1_048_576, p);
     let body_bytes = within("limits.body_bytes", raw.body_bytes, 16_384, 0..=16_777_216, p);
     let seconds = |key, value: Option<&raw::Duration>, default, bounds, p: &mut Problems| {

@@ -1,43 +1,69 @@
 //! A bounded number of threads that sign, with a bounded queue.
+//!
+//! The threads are nobody else's, and take the next job themselves: where a job had to be started by
+//! an async task, that task would wait behind every request that has arrived, and the more there are
+//! the less would be signed.
 
-use std::sync::Arc;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use super::IssueError;
 
-#[derive(Debug)]
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that end when this value does and the queue is empty.
 pub(super) struct SigningPool {
-    /// One permit per signature that is at work or waits.
-    admitted: Arc<Semaphore>,
-    /// One permit per thread.
-    threads: Arc<Semaphore>,
+    queue: SyncSender<Job>,
+}
+
+impl fmt::Debug for SigningPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningPool").finish_non_exhaustive()
+    }
 }
 
 impl SigningPool {
+    /// Starts the threads.
+    ///
+    /// # Panics
+    /// If the system gives no thread, as the runtime itself would.
     pub(super) fn new(threads: usize, queue: usize) -> Self {
-        Self {
-            admitted: Arc::new(Semaphore::new(threads + queue)),
-            threads: Arc::new(Semaphore::new(threads)),
+        let (sender, receiver) = sync_channel(queue);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..threads {
+            let receiver = receiver.clone();
+            let thread = thread::Builder::new().name(format!("signing-{number}"));
+            thread.spawn(move || work(&receiver)).expect("a thread that signs");
         }
+        Self { queue: sender }
     }
 
-    /// Runs a job off the async threads, or says at once that there is no room.
+    /// Runs a job off the async threads, or says at once that there is no room. A job runs to its end
+    /// also when nobody waits for it any more.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, IssueError> {
-        let admitted = self.admitted.clone().try_acquire_owned();
-        let admitted = admitted.map_err(|_| IssueError::Overloaded)?;
-        let thread = self.threads.clone().acquire_owned().await;
-        let thread = thread.map_err(|_| IssueError::Overloaded)?;
-        // The permits go with the job: it runs to its end also when nobody waits for it any more.
-        let held = move || {
-            let outcome = job();
-            drop((admitted, thread));
-            outcome
-        };
-        tokio::task::spawn_blocking(held).await.map_err(|_| IssueError::Overloaded)
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(move || {
+            let _ = answer.send(job());
+        });
+        self.queue.try_send(job).map_err(|_| IssueError::Overloaded)?;
+        answered.await.map_err(|_| IssueError::Overloaded)
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        // A job that panics has dropped its answer, and the thread goes on with the next.
+        let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }
 
@@ -52,7 +78,7 @@ mod tests {
     /// Starts a job that runs until it is released.
     async fn occupy(pool: &Arc<SigningPool>) -> (Sender<()>, JoinHandle<bool>) {
         let (release, blocked) = channel::<()>();
-        let (started, running) = tokio::sync::oneshot::channel();
+        let (started, running) = oneshot::channel();
         let pool = pool.clone();
         let job = move || {
             let _ = started.send(());
@@ -67,31 +93,39 @@ mod tests {
     async fn past_the_bound_the_answer_is_overloaded_at_once() {
         let pool = Arc::new(SigningPool::new(1, 1));
         let (release, busy) = occupy(&pool).await;
-        let waiting = tokio::spawn({
-            let pool = pool.clone();
-            async move { pool.run(|| 1).await }
+        // On this very thread: whoever is polled first is in the queue.
+        let (waiting, refused) = tokio::join!(pool.run(|| 1), async {
+            let refused = pool.run(|| 2).await;
+            release.send(()).unwrap();
+            refused
         });
-        while pool.admitted.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(matches!(pool.run(|| 2).await, Err(IssueError::Overloaded)));
-        release.send(()).unwrap();
+        assert!(matches!(waiting, Ok(1)));
+        assert!(matches!(refused, Err(IssueError::Overloaded)));
         assert!(busy.await.unwrap());
-        assert!(matches!(waiting.await.unwrap(), Ok(1)));
         assert!(matches!(pool.run(|| 3).await, Ok(3)));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_job_that_nobody_waits_for_keeps_its_place_until_it_ends() {
-        let pool = Arc::new(SigningPool::new(1, 0));
+        let pool = Arc::new(SigningPool::new(1, 1));
         let (release, abandoned) = occupy(&pool).await;
         abandoned.abort();
         let _ = abandoned.await;
-        assert!(matches!(pool.run(|| 1).await, Err(IssueError::Overloaded)));
-        release.send(()).unwrap();
-        while pool.admitted.available_permits() == 0 {
-            tokio::task::yield_now().await;
-        }
-        assert!(matches!(pool.run(|| 2).await, Ok(2)));
+        let (waiting, refused) = tokio::join!(pool.run(|| 1), async {
+            let refused = pool.run(|| 2).await;
+            release.send(()).unwrap();
+            refused
+        });
+        assert!(matches!(refused, Err(IssueError::Overloaded)));
+        assert!(matches!(waiting, Ok(1)));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_costs_no_thread() {
+        let pool = SigningPool::new(1, 1);
+        let failed = pool.run(|| panic!("on purpose")).await;
+        let failed: Result<(), _> = failed;
+        assert!(matches!(failed, Err(IssueError::Overloaded)));
+        assert!(matches!(pool.run(|| 3).await, Ok(3)));
     }
 }

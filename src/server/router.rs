@@ -98,9 +98,12 @@ async fn limited(
     }
     let snapshot = state.snapshot();
     let limits = &snapshot.config.limits;
-    let _admitted = state.admit(limits.requests).ok_or(ServeError::Busy)?;
     check_host(&request, &snapshot.config.site.public_url)?;
     let request = read_body(request, limits.body_bytes, limits.body_timeout).await?;
+    let _admitted = state.admit(limits.requests).ok_or(ServeError::Busy)?;
+    // Everyone who has arrived takes a place, or is turned away, before the costly part of anyone's
+    // work begins. Else those who wait would do so unseen, and the longer the more they are.
+    tokio::task::yield_now().await;
     tokio::time::timeout(limits.request_timeout, next.run(request))
         .await
         .map_err(|_| ServeError::Timeout)
