@@ -13,6 +13,7 @@ mod demo;
 mod files;
 mod keys;
 mod logging;
+mod manager;
 mod open_files;
 mod output;
 mod serve;

@@ -21,7 +21,7 @@ use std::path::Path;
 
 pub use self::alb::{AlbFront, Groups, KeyUrl};
 pub use self::distribution::Distribution;
-pub use self::environment::{Environment, process_environment};
+pub use self::environment::{Environment, handed_over_listeners, process_environment};
 pub use self::keys::{KeySource, Keys};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
@@ -70,7 +70,7 @@ pub fn parse(file: &Path, text: &str, environment: &Environment) -> Result<Confi
     let raw: raw::Config = source.read()?;
     let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
     let mut problems = Problems::default();
-    let config = check(raw, &folder, &mut problems);
+    let config = check(raw, &folder, environment.credentials(), &mut problems);
     match (config, problems.is_empty()) {
         (Some(config), true) => Ok(config),
         _ => Err(source.error(problems)),
@@ -78,7 +78,12 @@ pub fn parse(file: &Path, text: &str, environment: &Environment) -> Result<Confi
 }
 
 /// Checks section by section; a section that is wrong leaves a problem and no value.
-fn check(raw: raw::Config, folder: &Path, problems: &mut Problems) -> Option<Config> {
+fn check(
+    raw: raw::Config,
+    folder: &Path,
+    credentials: Option<&Path>,
+    problems: &mut Problems,
+) -> Option<Config> {
     let identity = raw.identity.unwrap_or_default();
     let site =
         site::check(raw.listen, raw.admin_listen, raw.public_url, raw.trusted_hops, problems);
@@ -86,7 +91,7 @@ fn check(raw: raw::Config, folder: &Path, problems: &mut Problems) -> Option<Con
     let distributions =
         distribution::check(raw.distribution.unwrap_or_default(), site.as_ref(), problems);
     let rules = rules::check(raw.rule.unwrap_or_default(), &distributions, problems);
-    let keys = keys::check(raw.keys, folder, problems);
+    let keys = keys::check(raw.keys, folder, credentials, problems);
     let viewer = viewer::check(raw.viewer, folder, problems);
     let log = log::check(&raw.log.unwrap_or_default(), problems);
     let limits = limits::check(&raw.limits.unwrap_or_default(), problems);

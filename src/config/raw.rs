@@ -129,7 +129,7 @@ pub struct Allow {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// `dir:<folder>`.
+    /// `dir:<folder>` or `credential:<name>`.
     pub source: Option<String>,
     /// `sha1` or `sha256`.
     pub hash: Option<String>,

@@ -59,11 +59,31 @@ pub struct Imported {
 /// # Errors
 /// [`KeystoreError`] names the file and what to do about it.
 pub fn load(folder: &Path) -> Result<KeyRing, KeystoreError> {
-    let members = read_manifest(folder)?.ok_or_else(|| KeystoreError::NoRing(folder.to_owned()))?;
-    let ring_error = |source| KeystoreError::Ring { path: folder.join(MANIFEST), source };
+    let ring = read_ring(|file| folder.join(file))?;
+    ring.ok_or_else(|| KeystoreError::NoRing(folder.to_owned()))
+}
+
+/// Reads a ring among the credentials of a systemd unit: copies of the files of a folder that
+/// `LoadCredential=<name>:<folder>` names, each called `<name>_<file>` (systemd.exec(5)).
+///
+/// # Errors
+/// [`KeystoreError`] names the file and what to do about it.
+pub fn load_credential(credentials: &Path, name: &str) -> Result<KeyRing, KeystoreError> {
+    let ring = read_ring(|file| credentials.join(format!("{name}_{file}")))?;
+    ring.ok_or_else(|| KeystoreError::NoCredential {
+        name: name.to_owned(),
+        folder: credentials.to_owned(),
+    })
+}
+
+/// Reads a ring, unless there is no manifest; `path_of` tells where the file of a name is.
+fn read_ring(path_of: impl Fn(&str) -> PathBuf) -> Result<Option<KeyRing>, KeystoreError> {
+    let manifest = path_of(MANIFEST);
+    let Some(members) = read_manifest(&manifest)? else { return Ok(None) };
+    let ring_error = |source| KeystoreError::Ring { path: manifest.clone(), source };
     let id = KeyRing::active_id(&members).map_err(ring_error)?.clone();
-    let key = Arc::new(read_key(&folder.join(format!("{id}.pem")))?);
-    KeyRing::new(members, SigningKey { id, key }).map_err(ring_error)
+    let key = Arc::new(read_key(&path_of(&format!("{id}.pem")))?);
+    KeyRing::new(members, SigningKey { id, key }).map(Some).map_err(ring_error)
 }
 
 /// Adds a private key to the ring in `folder`, making the folder if it is not there.
@@ -83,7 +103,7 @@ pub fn import(folder: &Path, id: &KeyPairId, pem: &str) -> Result<Imported, Keys
     let lock = File::create(folder.join(LOCK)).map_err(at("cannot write", folder))?;
     lock.lock().map_err(at("cannot lock", folder))?;
     remove_leftovers(folder).map_err(at("cannot clean", folder))?;
-    let mut members = read_manifest(folder)?.unwrap_or_default();
+    let mut members = read_manifest(&folder.join(MANIFEST))?.unwrap_or_default();
     if members.iter().any(|member| member.id == *id) {
         return Err(KeystoreError::Exists(id.to_string()));
     }
@@ -94,14 +114,13 @@ pub fn import(folder: &Path, id: &KeyPairId, pem: &str) -> Result<Imported, Keys
     Ok(Imported { id: id.clone(), state, fingerprint: key.public().fingerprint() })
 }
 
-fn read_manifest(folder: &Path) -> Result<Option<Vec<RingMember>>, KeystoreError> {
-    let path = folder.join(MANIFEST);
-    let text = match read_bounded(&path) {
+fn read_manifest(path: &Path) -> Result<Option<Vec<RingMember>>, KeystoreError> {
+    let text = match read_bounded(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(KeystoreError::Io { action: "cannot read", path, source }),
+        Err(source) => return Err(at("cannot read", path)(source)),
     };
-    let wrong = |message: String| KeystoreError::Manifest { path: path.clone(), message };
+    let wrong = |message: String| KeystoreError::Manifest { path: path.to_owned(), message };
     let manifest: Manifest = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     if manifest.version != VERSION {
         return Err(wrong(format!("version {} is not known, {VERSION} is", manifest.version)));

@@ -7,7 +7,7 @@ mod folder;
 
 use std::path::PathBuf;
 
-pub use self::folder::{Imported, MANIFEST, import, load};
+pub use self::folder::{Imported, MANIFEST, import, load, load_credential};
 use crate::signing::{KeyError, RingError};
 
 #[cfg(doc)]
@@ -33,6 +33,18 @@ pub enum KeystoreError {
         folder = .0.display()
     )]
     NoRing(PathBuf),
+    /// No manifest among the credentials: the unit loads no key ring under this name.
+    #[error(
+        "there is no {name}_{manifest} in {folder}; let the unit load the folder of a key ring, with \
+         systemd 251 or later: LoadCredential={name}:/etc/edgemint/keys",
+        manifest = MANIFEST, folder = .folder.display()
+    )]
+    NoCredential {
+        /// What the configuration calls the ring.
+        name: String,
+        /// The folder of the unit's credentials.
+        folder: PathBuf,
+    },
     /// A manifest that is not of the form that is written.
     #[error("{path}: {message}", path = .path.display())]
     Manifest {

@@ -27,7 +27,7 @@ mod state;
 mod viewer;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::path::PathBuf;
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -54,6 +54,26 @@ pub struct Server {
     hang_ups: Signal,
 }
 
+/// What the service has from the process that it runs in.
+#[derive(Debug)]
+pub struct Process {
+    /// The variables that configuration is read with, now and at each reload.
+    pub environment: Environment,
+    /// Listeners that a service manager opened.
+    pub listeners: Vec<net::TcpListener>,
+    hang_ups: Signal,
+}
+
+impl Process {
+    /// Hears `SIGHUP` from now on: without a handler, it would end the program.
+    ///
+    /// # Errors
+    /// When signals cannot be heard.
+    pub fn new(environment: Environment, listeners: Vec<net::TcpListener>) -> io::Result<Self> {
+        Ok(Self { environment, listeners, hang_ups: signal(SignalKind::hangup())? })
+    }
+}
+
 /// Why the service cannot start to listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -67,9 +87,20 @@ pub enum BindError {
         /// Why not.
         source: io::Error,
     },
-    /// No signals.
-    #[error("cannot hear SIGHUP: {0}")]
-    Signal(io::Error),
+    /// A listener that the configuration knows nothing of.
+    #[error(
+        "the service manager hands over a listener at {handed_over}, but listen is {listen} and \
+         admin_listen is {admin}; write the same address into the socket unit and the configuration",
+        admin = .admin_listen.map_or_else(|| "not set".to_owned(), |address| address.to_string())
+    )]
+    HandedOver {
+        /// Where it listens.
+        handed_over: SocketAddr,
+        /// What the configuration says.
+        listen: SocketAddr,
+        /// What the configuration says.
+        admin_listen: Option<SocketAddr>,
+    },
 }
 
 /// How far a stop has come.
@@ -84,23 +115,28 @@ pub enum Stopping {
 }
 
 impl Server {
-    /// Binds the ports that the configuration names.
+    /// Listens where the configuration says. A listener at that address that the process was given is
+    /// used; every other address is bound.
     ///
     /// # Errors
     /// [`BindError`] names the address and the key.
     pub fn bind(
         state: AppState,
         config_file: PathBuf,
-        environment: Environment,
+        process: Process,
     ) -> Result<Self, BindError> {
+        let Process { environment, mut listeners, hang_ups } = process;
         let site = state.snapshot().config.site.clone();
-        let listener = bind("listen", site.listen)?;
+        let listener = listen("listen", site.listen, &mut listeners)?;
         let admin = match site.admin_listen {
-            Some(address) => Some(bind("admin_listen", address)?),
+            Some(address) => Some(listen("admin_listen", address, &mut listeners)?),
             None => None,
         };
-        // From here on: without a handler, SIGHUP would end the program.
-        let hang_ups = signal(SignalKind::hangup()).map_err(BindError::Signal)?;
+        // One that nobody serves would let its connections wait for ever.
+        if let Some(Ok(handed_over)) = listeners.first().map(net::TcpListener::local_addr) {
+            let (listen, admin_listen) = (site.listen, site.admin_listen);
+            return Err(BindError::HandedOver { handed_over, listen, admin_listen });
+        }
         Ok(Self { listener, admin, state, config_file, environment, hang_ups })
     }
 
@@ -141,16 +177,30 @@ impl Server {
     }
 }
 
-fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    listener(address).map_err(|source| BindError::Port { key, address, source })
+fn listen(
+    key: &'static str,
+    address: SocketAddr,
+    handed_over: &mut Vec<net::TcpListener>,
+) -> Result<TcpListener, BindError> {
+    let same = |listener: &net::TcpListener| listener.local_addr().is_ok_and(|at| at == address);
+    let listener = match handed_over.iter().position(same) {
+        Some(at) => adopt(handed_over.swap_remove(at)),
+        None => open(address),
+    };
+    listener.map_err(|source| BindError::Port { key, address, source })
 }
 
-fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // As every server does, so that a restart gets the port of connections that are still closing.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+fn adopt(listener: net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// Withdraws readiness as soon as a stop begins, so that load balancers look elsewhere.

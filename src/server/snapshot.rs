@@ -44,6 +44,7 @@ impl Snapshot {
         let config = config::load(file, environment)?;
         let ring = match &config.keys.source {
             KeySource::Folder(folder) => keystore::load(folder)?,
+            KeySource::Credential { folder, name } => keystore::load_credential(folder, name)?,
         };
         let bundle = match &config.viewer {
             None => None,
@@ -62,7 +63,11 @@ impl Snapshot {
     /// SIGHUP.)
     #[must_use]
     pub fn watched_files(&self, config_file: &Path) -> Vec<PathBuf> {
-        let KeySource::Folder(folder) = &self.config.keys.source;
-        vec![config_file.to_owned(), folder.join(keystore::MANIFEST)]
+        let manifest = match &self.config.keys.source {
+            KeySource::Folder(folder) => Some(folder.join(keystore::MANIFEST)),
+            // A unit's credentials stay as they are for as long as it runs.
+            KeySource::Credential { .. } => None,
+        };
+        manifest.into_iter().chain([config_file.to_owned()]).collect()
     }
 }

@@ -207,7 +207,7 @@ fn only_the_clock_reads_the_clock() {
 
 #[test]
 fn only_the_configuration_reads_the_environment() {
-    let words = ["env::var", "env::vars"];
+    let words = ["env::var", "env::vars", "listenfd"];
     forbid(&words, |source| source.module != "config", "the environment is configuration");
 }
 

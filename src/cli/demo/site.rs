@@ -26,7 +26,7 @@ use crate::demo::sample::{DATASETS, SampleData};
 use crate::demo::tokens::ClaimsSigner;
 use crate::keystore;
 use crate::policy::BaseUrl;
-use crate::server::{AppState, Server, Snapshot, Stopping};
+use crate::server::{AppState, Process, Server, Snapshot, Stopping};
 use crate::signing::generate_rsa_pem;
 use crate::signing::verify::TrustedKeys;
 
@@ -133,7 +133,8 @@ fn serve(
 ) -> anyhow::Result<SocketAddr> {
     let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new().context("cannot set up TLS")?);
     let state = AppState::new(snapshot, Arc::new(SystemClock), &fetcher);
-    let server = Server::bind(state, folder.config_file(), Environment::default())?;
+    let process = Process::new(Environment::default(), Vec::new())?;
+    let server = Server::bind(state, folder.config_file(), process)?;
     let address = server.local_address()?;
     tokio::spawn(server.serve(stopping));
     Ok(address)
