@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue};
 use edgemint::config::{Environment, Limits};
-use edgemint::server::{Server, Stopping};
+use edgemint::server::{Process, Server, Stopping};
 use reqwest::Client;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -33,7 +33,8 @@ impl Running {
         change(&mut snapshot.config.limits);
         app.state.swap(snapshot);
         let file = app.folder.path().join("edgemint.toml");
-        let server = Server::bind(app.state.clone(), file, Environment::default()).unwrap();
+        let process = Process::new(Environment::default(), Vec::new()).unwrap();
+        let server = Server::bind(app.state.clone(), file, process).unwrap();
         let (address, admin) = (server.local_address().unwrap(), server.admin_address().unwrap());
         let (stop, stopping) = watch::channel(Stopping::No);
         let serving = tokio::spawn(server.serve(stopping));

@@ -1,7 +1,8 @@
 //! The real program as a process, with real key servers beside it.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,25 +21,38 @@ use crate::support::{claims_of, rsa_pem};
 const ARN: &str =
     "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/test/0000000000000000";
 
-/// The real program on a configuration, with real key servers beside it.
-pub(crate) struct Service {
-    pub(crate) child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
+/// A configuration, keys, and real key servers beside it.
+pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) config: String,
     pub(crate) port: u16,
-    admin: u16,
+    pub(crate) admin: u16,
     issuer: String,
     claims: Arc<ClaimsSigner>,
     access: Arc<AccessTokenSigner>,
 }
 
-impl Service {
-    pub(crate) async fn start() -> Self {
+/// The real program on a site.
+pub(crate) struct Service {
+    pub(crate) child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    site: Site,
+}
+
+impl Deref for Service {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+impl Site {
+    pub(crate) async fn prepare() -> Self {
         Self::with("").await
     }
 
-    /// Starts with further tables of configuration.
+    /// A site with further tables of configuration.
     pub(crate) async fn with(tables: &str) -> Self {
         let claims = Arc::new(ClaimsSigner::generate().unwrap());
         let access = Arc::new(AccessTokenSigner::generate().unwrap());
@@ -74,12 +88,13 @@ format = "json"
 {tables}
 "#
         );
-        let file = folder.path().join("edgemint.toml");
-        std::fs::write(&file, &config).unwrap();
-        let (child, lines) = spawn(&file);
-        let service = Self { child, lines, folder, config, port, admin, issuer, claims, access };
-        service.wait_for("ready").await;
-        service
+        let site = Self { folder, config, port, admin, issuer, claims, access };
+        site.write_config(&site.config);
+        site
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("edgemint.toml")
     }
 
     pub(crate) async fn cookies(&self, person: &Person) -> reqwest::Response {
@@ -121,7 +136,27 @@ format = "json"
     }
 
     pub(crate) fn write_config(&self, text: &str) {
-        std::fs::write(self.folder.path().join("edgemint.toml"), text).unwrap();
+        std::fs::write(self.file(), text).unwrap();
+    }
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// Starts with further tables of configuration.
+    pub(crate) async fn with(tables: &str) -> Self {
+        Self::on(Site::with(tables).await, async |_| {}).await
+    }
+
+    /// Starts the program on a site, and does something while it starts.
+    pub(crate) async fn on(site: Site, meanwhile: impl AsyncFnOnce(&Self)) -> Self {
+        let (child, lines) = spawn(&site.file());
+        let service = Self { child, lines, site };
+        meanwhile(&service).await;
+        service.wait_for("ready").await;
+        service
     }
 
     pub(crate) fn signal(&self, name: &str) {

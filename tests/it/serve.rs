@@ -1,8 +1,10 @@
+use std::io::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::process::Service;
+use crate::process::{Service, Site};
 use crate::support::person;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,4 +100,21 @@ async fn a_term_signal_stops_the_program_with_success() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(status.success(), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hang_up_while_the_program_still_loads_is_heard_later() {
+    let site = Site::prepare().await;
+    let (file, config) = (site.file(), site.config.clone());
+    std::fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let service = Service::on(site, async |service| {
+        // A pipe can be opened once the program reads it, and then it waits for its end.
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
+        service.signal("-HUP");
+        pipe.write_all(config.as_bytes()).unwrap();
+    })
+    .await;
+    std::fs::write(&file, &config).unwrap();
+    service.wait_for("reload.done").await;
 }
