@@ -41,6 +41,9 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCont
 /// How long the answer at the limit may take to be sent.
 const FULL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a connection that has sent nothing yet is waited for at a stop.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_millis(250);
+
 /// Serves people's requests until the service stops.
 pub(super) async fn serve(
     listener: TcpListener,
@@ -160,6 +163,11 @@ impl Connection {
             }
         });
         let mut serving = pin!(builder.serve_connection(socket, service));
+        let mut closed = pin!(async {
+            let _ = self.closed.wait_for(|closed| *closed).await;
+            // Its first request may be on the way, and would be lost.
+            let _ = tokio::time::timeout(FIRST_BYTES_TIMEOUT, activity.first_bytes()).await;
+        });
         let mut told = false;
         loop {
             let until = match activity.judge(patience) {
@@ -176,7 +184,7 @@ impl Connection {
                 _ = serving.as_mut() => return,
                 () = tokio::time::sleep_until(until) => {}
                 () = activity.head_begins() => {}
-                _ = self.closed.wait_for(|closed| *closed), if !told => {
+                () = &mut closed, if !told => {
                     serving.as_mut().graceful_shutdown();
                     told = true;
                 }

@@ -50,6 +50,8 @@ struct Shared {
     account: Mutex<Account>,
     /// Rung when a head begins, which is given less time than the wait before it.
     head_begins: Notify,
+    /// Rung once, when anything has been received.
+    first_bytes: Notify,
 }
 
 /// How long each phase may last.
@@ -82,7 +84,16 @@ impl Activity {
             requests: 0,
             opening: Vec::with_capacity(PREFACE.len()),
         };
-        Self(Arc::new(Shared { account: Mutex::new(account), head_begins: Notify::new() }))
+        Self(Arc::new(Shared {
+            account: Mutex::new(account),
+            head_begins: Notify::new(),
+            first_bytes: Notify::new(),
+        }))
+    }
+
+    /// Returns when anything has been received; to be awaited once.
+    pub(super) async fn first_bytes(&self) {
+        self.0.first_bytes.notified().await;
     }
 
     /// Returns when a head begins on a connection that was waiting.
@@ -114,6 +125,9 @@ impl Activity {
 
     fn received(&self, bytes: &[u8]) {
         let mut account = self.account();
+        if account.opening.is_empty() {
+            self.0.first_bytes.notify_one();
+        }
         let unknown = PREFACE.len() - account.opening.len();
         account.opening.extend_from_slice(&bytes[..unknown.min(bytes.len())]);
         match account.phase {

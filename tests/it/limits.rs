@@ -447,6 +447,18 @@ async fn a_stop_finishes_requests_and_closes_idle_connections() {
 }
 
 #[tokio::test]
+async fn a_stop_answers_the_first_request_of_a_connection_that_was_just_opened() {
+    let running = Running::new(|_| {});
+    let mut fresh = running.connect().await;
+    sleep(millis(50)).await;
+    running.stop.send(Stopping::Closing).unwrap();
+    sleep(millis(50)).await;
+    assert_eq!(fresh.ask(&head("GET", "/session", "")).await.status, 401);
+    fresh.closed_after().await;
+    timeout(SOON, running.serving).await.expect("the end").unwrap();
+}
+
+#[tokio::test]
 async fn a_stop_cuts_what_does_not_end_within_the_drain_timeout() {
     let running = Running::new(|limits| limits.drain_timeout = millis(1000));
     let mut busy = running.connect().await;
