@@ -169,3 +169,18 @@ fn stand_ins_are_refused_by_a_site_on_a_network() {
     let text = error(&MINIMAL.replace("region = \"us-east-1\"", groups));
     assert!(text.contains("identity.alb.groups.issuer"), "{text}");
 }
+
+#[test]
+fn a_ring_among_credentials_is_named_and_needs_a_manager_that_gives_some() {
+    let credential = |name: &str| MINIMAL.replace("dir:keys", &format!("credential:{name}"));
+    let given = [("CREDENTIALS_DIRECTORY", "/run/credentials/edgemint.service")];
+    let config = parse_with(&credential("keys"), &given).unwrap();
+    let folder = "/run/credentials/edgemint.service".into();
+    assert_eq!(config.keys.source, KeySource::Credential { folder, name: "keys".to_owned() });
+    let text = error(&credential("keys"));
+    assert!(text.contains("LoadCredential=keys:FOLDER"), "{text}");
+    for name in ["", "../keys", "a/b", "keys.pem", "ke ys"] {
+        let text = parse_with(&credential(name), &given).unwrap_err();
+        assert!(text.contains("is no source of keys"), "{name}: {text}");
+    }
+}

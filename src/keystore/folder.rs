@@ -320,4 +320,23 @@ mod tests {
             .unwrap();
         assert!(error(folder.path()).contains("chmod 600"));
     }
+
+    #[test]
+    fn a_ring_is_read_from_the_credentials_of_a_unit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        import(&path("keys"), &id("K1"), &fresh_pem()).unwrap();
+        let credentials = path("credentials");
+        fs::create_dir(&credentials).unwrap();
+        let error = |name: &str| load_credential(&credentials, name).unwrap_err().to_string();
+        assert!(error("keys").contains("LoadCredential=keys:"), "{}", error("keys"));
+        let copy = |file: &str| {
+            fs::copy(path("keys").join(file), credentials.join(format!("keys_{file}")))
+        };
+        copy(MANIFEST).unwrap();
+        assert!(error("keys").contains("keys_K1.pem"), "{}", error("keys"));
+        copy("K1.pem").unwrap();
+        assert_eq!(load_credential(&credentials, "keys").unwrap().active().id, id("K1"));
+        assert!(error("other").contains("other_ring.json"), "{}", error("other"));
+    }
 }

@@ -123,6 +123,7 @@ fn the_reference_gives_the_real_defaults() {
 #[test]
 fn every_configuration_in_the_documents_is_right() {
     let mut count = 0;
+    checked(&document("deploy/systemd/edgemint.toml"));
     for name in ["README.md", "docs/CONFIGURATION.md", "docs/ARCHITECTURE.md"] {
         for block in blocks(&document(name), "toml") {
             checked(&block);
@@ -139,6 +140,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/CONFIGURATION.md",
         "docs/ARCHITECTURE.md",
         "CHANGELOG.md",
+        "deploy/systemd/README.md",
         "keys-example/README.md",
         "tests/tools/README.md",
     ] {

@@ -29,6 +29,8 @@ mod serve;
 mod session;
 /// A client and a site around the service.
 mod support;
+/// `deploy/systemd/`, by a real systemd.
+mod systemd;
 /// The foreign tools, and how to ask them.
 mod tools;
 /// The viewer bundle and its cookies, through the router.

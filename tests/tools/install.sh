@@ -10,6 +10,8 @@ main() {
     need npm npm
     need python3 python3 python3-venv
     need openssl openssl
+    need systemd-analyze systemd
+    need pgrep procps
     at_least_node_20
     at_least_python_3_11
     node_packages
