@@ -139,6 +139,7 @@ fn links_between_documents_lead_somewhere() {
         "README.md",
         "docs/CONFIGURATION.md",
         "docs/ARCHITECTURE.md",
+        "docs/THREATS.md",
         "CHANGELOG.md",
         "deploy/systemd/README.md",
         "keys-example/README.md",
@@ -153,4 +154,42 @@ fn links_between_documents_lead_somewhere() {
             assert!(!local || folder.join(path).exists(), "{name} links to {target}");
         }
     }
+}
+
+/// Where a test may stand that a document calls `module::test`: an integration test, or a unit test.
+fn files_of_tests(module: &str) -> [String; 5] {
+    let path = module.replace("::", "/");
+    [
+        format!("tests/it/{path}.rs"),
+        format!("src/{path}.rs"),
+        format!("src/{path}/mod.rs"),
+        format!("src/{path}/tests.rs"),
+        format!("src/{path}/tests/mod.rs"),
+    ]
+}
+
+#[test]
+fn every_test_that_the_threats_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = document("docs/THREATS.md");
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named: BTreeSet<(&str, &str)> = quoted.filter_map(|name| name.rsplit_once("::")).collect();
+    let mut absent = Vec::new();
+    for (module, test) in &named {
+        let declared = format!("fn {test}(");
+        let is_test = |code: String| {
+            let before = code.split(&declared).next().filter(|before| before.len() < code.len());
+            let marks: Vec<&str> = before.unwrap_or_default().lines().rev().take(4).collect();
+            marks.iter().any(|line| line.contains("#[test]") || line.contains("#[tokio::test"))
+        };
+        let found = files_of_tests(module)
+            .iter()
+            .any(|file| std::fs::read_to_string(root.join(file)).is_ok_and(is_test));
+        if !found {
+            absent.push(format!("{module}::{test}"));
+        }
+    }
+    // The head of the document shows the form itself.
+    assert_eq!(absent, ["file::test"]);
+    assert!(named.len() > 30, "only {} tests are named", named.len());
 }
