@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -210,6 +210,24 @@ async fn a_listener_that_the_configuration_does_not_name_ends_the_program() {
         site.port, site.admin
     );
     assert!(said.contains(&expected), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_another_kind_ends_the_program() {
+    let site = Site::prepare().await;
+    let socket = site.folder.path().join("socket");
+    let mut command = Command::new("systemd-socket-activate");
+    command.arg("-l").arg(&socket).args([PROGRAM, "serve", "--config"]).arg(site.file());
+    let activated = Activated(command.stderr(Stdio::piped()).spawn().unwrap());
+    for _ in 0..200 {
+        if UnixStream::connect(&socket).is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (code, said) = activated.end();
+    assert_eq!(code, 2, "{said}");
+    assert!(said.contains("something else than a TCP listener"), "{said}");
 }
 
 /// A systemd of its own, by `tests/tools/systemd.sh`, that listens where the site does.
