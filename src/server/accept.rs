@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
+use axum::http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -14,7 +14,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection::{Activity, Patience, Verdict, Watched};
@@ -62,7 +62,7 @@ pub(super) async fn serve_router(
 ) {
     let limits = state.snapshot().config.limits;
     let places = Arc::new(Semaphore::new(limits.connections));
-    // Over HTTP/1 a connection has one answer under way; over HTTP/2 all of them together have no
+    // Over HTTP/1 a connection has one answer under way. Over HTTP/2 all connections together have no
     // more than that either, however many streams they open and leave unread.
     let answers = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
@@ -126,7 +126,7 @@ struct Connection {
     router: Router,
     peer: SocketAddr,
     limits: Limits,
-    /// One permit per answer that is in work or not yet sent to its end.
+    /// One permit per answer over HTTP/2 that is in work or not yet sent to its end.
     answers: Arc<Semaphore>,
     closed: watch::Receiver<bool>,
 }
@@ -152,12 +152,12 @@ impl Connection {
         let (account, answers) = (activity.clone(), self.answers.clone());
         let peer = Peer(self.peer.ip());
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let begun = answers.clone().try_acquire_owned().map(|place| {
+            let begun = place_for(&request, &answers).map(|place| {
                 request.extensions_mut().insert(peer);
                 (account.begin(place), router.call(request))
             });
             async move {
-                let (answering, answer) = begun.map_err(|_| TooManyAnswers)?;
+                let (answering, answer) = begun?;
                 let Ok(response) = answer.await;
                 Ok::<_, TooManyAnswers>(answering.until_sent(response))
             }
@@ -191,6 +191,17 @@ impl Connection {
             }
         }
     }
+}
+
+/// A place among the answers of HTTP/2, where one is needed.
+fn place_for(
+    request: &Request<Incoming>,
+    answers: &Arc<Semaphore>,
+) -> Result<Option<OwnedSemaphorePermit>, TooManyAnswers> {
+    if request.version() < Version::HTTP_2 {
+        return Ok(None);
+    }
+    answers.clone().try_acquire_owned().map(Some).map_err(|_| TooManyAnswers)
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

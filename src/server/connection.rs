@@ -115,7 +115,7 @@ impl Activity {
     }
 
     /// Notes that a request's head is complete; the guard notes the end of its answer.
-    pub(super) fn begin(&self, place: OwnedSemaphorePermit) -> Answering {
+    pub(super) fn begin(&self, place: Option<OwnedSemaphorePermit>) -> Answering {
         let mut account = self.account();
         account.requests += 1;
         account.phase = Phase::Answering;
@@ -161,7 +161,7 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Answering {
     activity: Activity,
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Answering {

@@ -311,8 +311,10 @@ async fn one_connection_too_many_gets_503_until_another_closes() {
 #[tokio::test]
 async fn one_request_too_many_gets_503_until_another_ends() {
     let running = Running::new(|limits| limits.requests = 1);
+    let gate = running.app.source.gate.lock().await;
     let (mut busy, mut other) = (running.connect().await, running.connect().await);
-    busy.send(&stalling(3)).await;
+    let claims = running.app.claims_token(person("Ada"));
+    busy.send(&head("GET", "/session", &format!("x-amzn-oidc-data: {claims}\r\n"))).await;
     running
         .until("a full house", async || {
             let answer = running.connect().await.ask(&head("GET", "/session", "")).await;
@@ -320,8 +322,20 @@ async fn one_request_too_many_gets_503_until_another_ends() {
         })
         .await;
     assert_eq!(other.ask(&ready()).await.status, 200, "health is asked all the same");
-    assert_eq!(busy.ask("123").await.status, 401);
+    drop(gate);
+    assert_ne!(busy.answer().await.status, 503);
     assert_eq!(other.ask(&head("GET", "/session", "")).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_request_whose_body_is_awaited_takes_no_place() {
+    let running = Running::new(|limits| limits.requests = 1);
+    let mut slow = running.connect().await;
+    slow.send(&stalling(3)).await;
+    sleep(millis(200)).await;
+    let answer = running.connect().await.ask(&head("GET", "/session", "")).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_eq!(slow.ask("123").await.status, 401);
 }
 
 #[tokio::test]
@@ -415,11 +429,13 @@ async fn streams_with_unread_answers_share_the_limit_of_connections() {
         rest = &tail[4 + length..];
     }
     assert_eq!(resets, 2, "{read:?}");
-    let mut other = running.connect().await;
-    other.send(&ready()).await;
-    other.closed_after().await;
+    let answer = running.connect().await.ask(&ready()).await;
+    assert_eq!(answer.status, 200, "HTTP/1 is not held up: {answer:?}");
+    let url = format!("http://{HOST}/readyz");
+    let over_http2 = async || running.http2().get(&url).send().await;
+    assert!(over_http2().await.is_err());
     drop(socket);
-    running.until("room", async || running.connect().await.ask(&ready()).await.status == 200).await;
+    running.until("room", async || over_http2().await.is_ok()).await;
 }
 
 #[tokio::test]

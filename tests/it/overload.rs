@@ -26,7 +26,7 @@ const MB: u64 = 1024 * KB;
 
 /// The bound of docs/CONFIGURATION.md, without a bundle.
 fn bound(connections: u64) -> u64 {
-    64 * MB + connections * (2 * 80 * KB + 64 * KB)
+    64 * MB + connections * (2 * 80 * KB + 16 * KB + 64 * KB)
 }
 
 /// What an idle connection may hold.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -227,7 +227,9 @@ pub(crate) fn rsa_pem() -> String {
 pub(crate) struct KeySource {
     known: Mutex<HashMap<String, String>>,
     pub(crate) fetches: AtomicUsize,
-    down: std::sync::atomic::AtomicBool,
+    down: AtomicBool,
+    /// Held by a test while every fetch is to wait.
+    pub(crate) gate: tokio::sync::Mutex<()>,
 }
 
 impl KeySource {
@@ -247,6 +249,7 @@ impl Fetcher for KeySource {
     ) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>> {
         Box::pin(async move {
             self.fetches.fetch_add(1, Ordering::SeqCst);
+            drop(self.gate.lock().await);
             if self.down.load(Ordering::SeqCst) {
                 return Err(FetchError::Unreachable("down".to_owned()));
             }
