@@ -9,11 +9,13 @@
 //! names. Values are never percent-encoded: that would break the signature.
 
 mod attributes;
+mod header;
 mod ledger;
 mod scope;
 mod signed;
 
 pub use self::attributes::expire_load_balancer_session;
+pub use self::header::cookie_pairs;
 pub use self::ledger::{
     KeyMark, LEDGER_PREFIX, Ledger, MAX_ENTRIES, Renewal, SetDigest, ledger_cookie_name,
 };

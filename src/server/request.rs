@@ -7,7 +7,7 @@ use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use axum::http::{HeaderMap, Method, header};
 
 use super::error::ServeError;
-use crate::cookies::Ledger;
+use crate::cookies::{Ledger, cookie_pairs};
 use crate::policy::BaseUrl;
 
 /// The number by which the log and an answer speak of one request.
@@ -95,9 +95,7 @@ pub(super) fn check_site(
 /// The browser's ledger, among its cookies.
 pub(super) fn ledger(headers: &HeaderMap) -> Ledger {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    Ledger::read(
-        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('=')),
-    )
+    Ledger::read(lines.flat_map(cookie_pairs))
 }
 
 #[cfg(test)]
