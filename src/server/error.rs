@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::pages;
 use super::request::{RequestId, is_navigation};
+use super::return_to::LeadsElsewhere;
 use crate::access::Refusal;
 use crate::authn::AuthnError;
 use crate::issuer::IssueError;
@@ -40,8 +41,8 @@ pub(super) enum ServeError {
         lines: Vec<String>,
     },
     /// `return_to` leads elsewhere.
-    #[error("return_to is not a path of this site")]
-    ReturnTo,
+    #[error(transparent)]
+    ReturnTo(#[from] LeadsElsewhere),
     /// `for` is no URL.
     #[error("for is not an https URL")]
     For,
@@ -173,7 +174,7 @@ impl ServeError {
     /// Problems of the request itself, whoever sends it.
     fn request_problem(&self) -> Problem {
         match self {
-            Self::ReturnTo => bad_request(
+            Self::ReturnTo(_) => bad_request(
                 "bad-return-to",
                 "return_to must be a path of this site, such as /?x=1.",
             ),

@@ -19,7 +19,7 @@ mod pages;
 mod record;
 mod reload;
 mod request;
-mod return_to;
+pub mod return_to;
 mod router;
 mod session;
 mod snapshot;

@@ -2,11 +2,15 @@
 
 use url::Url;
 
-use super::error::ServeError;
 use crate::policy::BaseUrl;
 
 /// The longest `return_to` that is looked at, in bytes.
 const MAX_BYTES: usize = 4096;
+
+/// A `return_to` that could lead to another site, or back into sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("return_to is not a path of this site")]
+pub struct LeadsElsewhere;
 
 /// Reads `return_to` as a path of this site, or as a full URL of it.
 ///
@@ -15,11 +19,11 @@ const MAX_BYTES: usize = 4096;
 /// (WHATWG URL) and must come out on this site.
 ///
 /// # Errors
-/// [`ServeError::ReturnTo`] for everything that could lead elsewhere.
-pub(super) fn parse(text: &str, public_url: &BaseUrl) -> Result<String, ServeError> {
+/// [`LeadsElsewhere`] for everything that could lead elsewhere.
+pub fn parse(text: &str, public_url: &BaseUrl) -> Result<String, LeadsElsewhere> {
     let odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\' || !c.is_ascii();
     if text.len() > MAX_BYTES || text.contains(odd) {
-        return Err(ServeError::ReturnTo);
+        return Err(LeadsElsewhere);
     }
     let path = match text.strip_prefix(public_url.as_str()) {
         Some("") => "/",
@@ -27,10 +31,10 @@ pub(super) fn parse(text: &str, public_url: &BaseUrl) -> Result<String, ServeErr
         None => text,
     };
     if !path.starts_with('/') || path.starts_with("//") {
-        return Err(ServeError::ReturnTo);
+        return Err(LeadsElsewhere);
     }
-    let base = Url::parse(public_url.as_str()).map_err(|_| ServeError::ReturnTo)?;
-    let joined = base.join(path).map_err(|_| ServeError::ReturnTo)?;
+    let base = Url::parse(public_url.as_str()).map_err(|_| LeadsElsewhere)?;
+    let joined = base.join(path).map_err(|_| LeadsElsewhere)?;
     let stays = joined.origin() == base.origin()
         && joined.username().is_empty()
         && joined.password().is_none()
@@ -38,7 +42,7 @@ pub(super) fn parse(text: &str, public_url: &BaseUrl) -> Result<String, ServeErr
     // Back to where sign-in starts would go round in circles.
     if !stays || joined.path().starts_with("/session/log") || joined.path().starts_with("/oauth2/")
     {
-        return Err(ServeError::ReturnTo);
+        return Err(LeadsElsewhere);
     }
     Ok(joined[url::Position::BeforePath..].to_owned())
 }
