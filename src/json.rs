@@ -7,7 +7,10 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny,
+    MapAccess, Visitor,
+};
 
 /// A value that was written as a JSON object.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +45,47 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
+/// Reads the field of an object whose name is known at run time only; `None` where it is absent.
+///
+/// # Errors
+/// As for a field of a struct: a wrong type, or two fields of the name.
+pub(crate) fn field<T: DeserializeOwned>(json: &[u8], name: &str) -> serde_json::Result<Option<T>> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let value = Field(name, PhantomData).deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+struct Field<'n, T>(&'n str, PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Field<'_, T> {
+    type Value = Option<T>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Field<'_, T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<T>, A::Error> {
+        let mut value = None;
+        while let Some(name) = map.next_key::<String>()? {
+            if name != self.0 {
+                map.next_value::<IgnoredAny>()?;
+            } else if value.replace(map.next_value()?).is_some() {
+                return Err(A::Error::custom("a field stands twice"));
+            }
+        }
+        Ok(value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +104,16 @@ mod tests {
         assert_eq!(read(r#"{"a":1}"#).unwrap(), (1, None));
         for text in ["[1,2]", "[1]", r#"{"a":1,"b":null}"#, "null", r#"{"a":1,"a":1}"#] {
             assert!(read(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_named_at_run_time_stands_once_and_has_its_type() {
+        let read = |text: &str| field::<u8>(text.as_bytes(), "a").map_err(|_| ());
+        assert_eq!(read(r#"{"b":[],"a":1,"b":null}"#), Ok(Some(1)));
+        assert_eq!(read(r#"{"b":{"a":1}}"#), Ok(None));
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"a":null}"#, "[1]", "{} {}"] {
+            assert_eq!(read(text), Err(()), "{text}");
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{CLOCK_SKEW_SECONDS, MAX_GROUPS, MAX_TOKEN_BYTES};
 use crate::clock::EpochSeconds;
-use crate::json::Object;
+use crate::json::{self, Object};
 
 /// Why a token is refused. Never holds a part of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -153,9 +153,7 @@ pub(super) fn check_not_expired(
 
 /// Reads a claim that lists strings; an absent claim lists none.
 pub(super) fn string_list(json: &[u8], name: &str) -> Result<Vec<String>, TokenError> {
-    let mut claims: serde_json::Map<String, serde_json::Value> = parse(json)?;
-    let Some(value) = claims.remove(name) else { return Ok(Vec::new()) };
-    let malformed = TokenError::Malformed("its groups are not a list of strings");
-    let list: Vec<String> = serde_json::from_value(value).map_err(|_| malformed.clone())?;
-    if list.len() > MAX_GROUPS { Err(malformed) } else { Ok(list) }
+    let malformed = || TokenError::Malformed("its groups are not one list of strings");
+    let list: Vec<String> = json::field(json, name).map_err(|_| malformed())?.unwrap_or_default();
+    if list.len() > MAX_GROUPS { Err(malformed()) } else { Ok(list) }
 }

@@ -245,6 +245,8 @@ fn access_headers(pool: &Pool, table: &mut Table) {
         let token = pool.payload(&before(&pool.payload, &format!("\"{name}\":1")));
         table.stricter(format!("two values of {name}"), token, LAST_NAME_WINS);
     }
+    let token = pool.payload(&and(&pool.payload, r#""cognito:groups":["admin"]"#));
+    table.stricter("two lists of groups", token, LAST_NAME_WINS);
     let embedded = json!({"jwk": jwk("x", &pool.bare), "jku": "https://evil.example/jwks.json"});
     table.accept("our key, another in the header", pool.header_with(embedded.clone()));
     let input = pool.header_with(embedded);
