@@ -16,7 +16,7 @@ use super::{Done, time};
 use crate::access::Grant;
 use crate::clock::{Clock as _, EpochSeconds, SystemClock};
 use crate::cookies::named_values;
-use crate::policy::{Custom, Policy, Resource};
+use crate::policy::{Custom, Policy, Resource, parse_source_ip};
 use crate::signing::{HashAlgorithm, KeyPairId, PrivateKey, SignedPolicy, SigningKey, sign};
 
 /// What to sign.
@@ -184,11 +184,9 @@ fn signed_url(url: &str, signed: &SignedPolicy) -> String {
 }
 
 fn parse_range(text: &str) -> Result<Ipv4Net, String> {
-    text.parse::<Ipv4Net>()
-        .or_else(|_| text.parse::<std::net::Ipv4Addr>().map(Ipv4Net::from))
-        .map_err(|_| {
-            "write an IPv4 address or range, such as 192.0.2.10 or 192.0.2.0/24; CloudFront \
-                      knows no IPv6 here"
-                .to_owned()
-        })
+    parse_source_ip(text).map_err(|_| {
+        "write an IPv4 address or range, such as 192.0.2.10 or 192.0.2.0/24; CloudFront knows no \
+         IPv6 here"
+            .to_owned()
+    })
 }

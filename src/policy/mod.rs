@@ -22,7 +22,7 @@ use std::fmt::Write as _;
 use ipnet::Ipv4Net;
 
 pub use self::base_url::{BaseUrl, BaseUrlError, domain_matches};
-pub use self::parse::{PolicyError, parse_custom};
+pub use self::parse::{PolicyError, parse_custom, parse_source_ip};
 pub use self::resource::{MAX_RESOURCE_BYTES, Resource, ResourceError};
 use crate::clock::EpochSeconds;
 

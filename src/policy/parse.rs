@@ -1,5 +1,7 @@
 //! A custom policy read back from its JSON, as strictly as CloudFront documents it.
 
+use std::net::Ipv4Addr;
+
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
@@ -86,7 +88,7 @@ pub fn parse_custom(json: &[u8]) -> Result<Custom, PolicyError> {
     else {
         return Err(PolicyError::StatementCount(count));
     };
-    let source_ip = condition.ip_address.map(|Object(raw)| parse_range(&raw.source_ip));
+    let source_ip = condition.ip_address.map(|Object(raw)| parse_source_ip(&raw.source_ip));
     Ok(Custom {
         resource: Resource::parse(&resource)?,
         expires: condition.less_than.0.epoch,
@@ -95,10 +97,19 @@ pub fn parse_custom(json: &[u8]) -> Result<Custom, PolicyError> {
     })
 }
 
-fn parse_range(text: &str) -> Result<Ipv4Net, PolicyError> {
-    text.parse::<Ipv4Net>()
-        .or_else(|_| text.parse::<std::net::Ipv4Addr>().map(Ipv4Net::from))
-        .map_err(|_| PolicyError::SourceIp(text.chars().take(80).collect()))
+/// Reads an IPv4 address or range, in one spelling only: `ipnet` takes `010.0.0.1` for 10.0.0.1, which
+/// others read as octal, 8.0.0.1.
+///
+/// # Errors
+/// [`PolicyError::SourceIp`] for everything else.
+pub fn parse_source_ip(text: &str) -> Result<Ipv4Net, PolicyError> {
+    let (address, length) = text.split_once('/').unwrap_or((text, "32"));
+    let address = address.parse::<Ipv4Addr>().ok();
+    let bits = length.parse::<u8>().ok().filter(|bits| bits.to_string() == length);
+    address
+        .zip(bits)
+        .and_then(|(address, bits)| Ipv4Net::new(address, bits).ok())
+        .ok_or_else(|| PolicyError::SourceIp(text.chars().take(80).collect()))
 }
 
 #[cfg(test)]
@@ -116,6 +127,17 @@ mod tests {
         };
         let json = Policy::Custom(custom.clone()).to_json();
         assert_eq!(parse_custom(json.as_bytes()).unwrap(), custom);
+    }
+
+    #[test]
+    fn parse_takes_one_spelling_of_an_address_only() {
+        let parsed = |text| parse_source_ip(text).map(|range| range.to_string()).ok();
+        assert_eq!(parsed("192.0.2.1").as_deref(), Some("192.0.2.1/32"));
+        assert_eq!(parsed("192.0.2.0/24").as_deref(), Some("192.0.2.0/24"));
+        for text in ["010.0.0.1", "010.0.0.0/8", "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.0/33", "/8"]
+        {
+            assert_eq!(parsed(text), None, "{text}");
+        }
     }
 
     #[test]

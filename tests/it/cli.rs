@@ -223,6 +223,7 @@ fn bad_arguments_say_what_to_write() {
     for (more, expected) in [
         (&["--date-greater-than", "tomorrow"][..], "2026-01-31"),
         (&["--ip-address", "::1"], "no IPv6"),
+        (&["--ip-address", "010.0.0.1"], "192.0.2.10"),
         (&["--hash-algorithm", "md5"], "SHA256"),
         (&["--date-greater-than", "2037-01-01"], "starts at"),
     ] {
