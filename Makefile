@@ -1,7 +1,7 @@
 # Whether a systemd can be started in namespaces here, as the tests of its unit do: for root, mostly.
 NAMESPACES := $(shell unshare --mount --pid --fork --cgroup true 2>/dev/null && echo yes)
 
-.PHONY: demo test lint tools
+.PHONY: demo test lint tools fuzz
 
 # Builds and starts the whole loop on this machine: needs Rust, a C compiler, make and perl.
 demo:
@@ -13,9 +13,15 @@ test: tools lint
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run $(if $(NAMESPACES),--run-ignored all); \
 	else cargo test $(if $(NAMESPACES),-- --include-ignored); fi
+	$(MAKE) fuzz
+
+# Each target for SECONDS_EACH, 10 unless given; see fuzz/README.md.
+fuzz:
+	fuzz/run.sh
 
 lint:
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo check --lib --no-default-features
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items

@@ -144,6 +144,7 @@ fn links_between_documents_lead_somewhere() {
         "deploy/systemd/README.md",
         "keys-example/README.md",
         "tests/tools/README.md",
+        "fuzz/README.md",
     ] {
         let text = document(name);
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);

@@ -7,6 +7,12 @@ mod browser;
 mod cli;
 /// Every key of the configuration stands in its reference, and every example is right.
 mod docs;
+/// What the fuzz targets assert, over their corpus.
+mod fuzz_corpus;
+/// The fuzz targets themselves.
+#[expect(unreachable_pub, reason = "in fuzz/ they are a library")]
+#[path = "../../fuzz/src/lib.rs"]
+mod fuzz_targets;
 /// A browser's cookie jar, as the standard has it.
 mod jar;
 /// Dependencies between modules, and what the core may not use.

@@ -12,6 +12,7 @@ main() {
     need openssl openssl
     need systemd-analyze systemd
     need pgrep procps
+    need c++ g++
     at_least_node_20
     at_least_python_3_11
     node_packages
