@@ -106,6 +106,8 @@ fn check_front(config: &Config, laptop: bool) {
     assert!(Url::parse(&key_url).unwrap().host_str().is_some_and(|host| !host.contains(kid)));
     if let Groups::AccessToken { jwks_url, expected } = &front.groups {
         check_fetched(jwks_url, laptop);
+        let url = Url::parse(jwks_url).unwrap();
+        assert!(url.path().ends_with("/.well-known/jwks.json") && url.query().is_none(), "{url}");
         assert_eq!(expected.client, front.expected.client);
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
@@ -121,6 +123,7 @@ fn check_fetched(text: &str, laptop: bool) {
     };
     let by_name = matches!(url.host(), Some(Host::Domain(_)));
     assert!(url.scheme() == "https" && by_name || laptop && on_loopback, "{text}");
+    assert!(url.fragment().is_none() && url.username().is_empty() && url.password().is_none());
 }
 
 fn check_limits(limits: &Limits) {

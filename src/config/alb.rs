@@ -178,6 +178,9 @@ fn check_key_url(text: &str, laptop: bool) -> Result<KeyUrl, String> {
 /// A key is as trustworthy as the connection that brought it.
 fn check_fetched_url(text: &str, laptop: bool) -> Result<(), String> {
     let url = url::Url::parse(text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
+    if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err("the URL holds a user, a password or a #; keys are fetched without".to_owned());
+    }
     let on_loopback = matches!(url.host(), Some(url::Host::Ipv4(ip)) if ip.is_loopback())
         || matches!(url.host(), Some(url::Host::Ipv6(ip)) if ip.is_loopback());
     match (url.scheme(), url.host()) {
@@ -198,7 +201,7 @@ fn check_groups(
 ) -> Option<(Groups, Option<String>)> {
     let Some(issuer) = raw.issuer else { return Some((Groups::Claims, raw.claim)) };
     let issuer = issuer.trim_end_matches('/').to_owned();
-    problems.take("identity.alb.groups.issuer", check_fetched_url(&issuer, laptop))?;
+    problems.take("identity.alb.groups.issuer", check_issuer(&issuer, laptop))?;
     let expected = access_token::Expected {
         issuer: issuer.clone(),
         client: client?.to_owned(),
@@ -206,6 +209,14 @@ fn check_groups(
     };
     let jwks_url = format!("{issuer}/.well-known/jwks.json");
     Some((Groups::AccessToken { expected, jwks_url }, None))
+}
+
+/// `OpenID` Connect Discovery section 2: an issuer has no query, and its keys lie under its path.
+fn check_issuer(issuer: &str, laptop: bool) -> Result<(), String> {
+    if issuer.contains('?') {
+        return Err(format!("{issuer:?} is no issuer: it holds a query"));
+    }
+    check_fetched_url(issuer, laptop)
 }
 
 fn check_cookie_name(name: Option<String>, problems: &mut Problems) -> Option<String> {
@@ -255,8 +266,18 @@ mod tests {
             ("https://{kid}/", false),
             ("https://keys.example.org/", false),
             ("file:///{kid}", true),
+            ("https://keys.example.org/#{kid}", false),
+            ("https://user:secret@keys.example.org/{kid}", false),
         ] {
             assert!(check_key_url(url, laptop).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_is_a_url_that_a_path_can_be_put_behind() {
+        assert!(check_issuer("https://idp.example.org/pool", false).is_ok());
+        for issuer in ["https://idp.example.org/?pool=1", "https://idp.example.org/#pool"] {
+            assert!(check_issuer(issuer, false).is_err(), "{issuer}");
         }
     }
 
