@@ -56,7 +56,7 @@ impl Resource {
             .or_else(|| text.strip_prefix("http://"))
             .ok_or_else(|| ResourceError::Scheme(excerpt(text)))?;
         let host = rest.split('/').next().unwrap_or_default();
-        if host.is_empty() || host.contains(['*', '?', '@', '#']) {
+        if host.is_empty() || host.starts_with(':') || host.contains(['*', '?', '@', '#']) {
             return Err(ResourceError::Host(excerpt(text)));
         }
         Ok(Self(text.to_owned()))
@@ -141,9 +141,14 @@ mod tests {
         for text in ["*", "ftp://h/", "http*://h/*", "*://h/*", "//h/", "HTTPS://h/", ""] {
             assert!(matches!(Resource::parse(text), Err(ResourceError::Scheme(_))), "{text:?}");
         }
-        for text in
-            ["https://", "https:///a", "https://*/a", "https://*.example.org/*", "https://a@b/"]
-        {
+        for text in [
+            "https://",
+            "https:///a",
+            "https://:443/a",
+            "https://*/a",
+            "https://*.example.org/*",
+            "https://a@b/",
+        ] {
             assert!(matches!(Resource::parse(text), Err(ResourceError::Host(_))), "{text:?}");
         }
         let long = format!("https://h/{}", "a".repeat(MAX_RESOURCE_BYTES));
