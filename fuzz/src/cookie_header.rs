@@ -16,12 +16,12 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::PKey;
 use openssl::sign::Verifier;
 
-use super::{NOW, P256_PUBLIC};
+use super::{NOW, RSA_PUBLIC};
 
 const URL: &str = "https://data.example.org/lab-a/x";
 
 static KEYS: LazyLock<TrustedKeys> =
-    LazyLock::new(|| TrustedKeys::AnyId(Box::new(PublicKey::from_pem(P256_PUBLIC).unwrap())));
+    LazyLock::new(|| TrustedKeys::AnyId(Box::new(PublicKey::from_pem(RSA_PUBLIC).unwrap())));
 
 /// See the module.
 #[must_use]
@@ -72,7 +72,7 @@ fn check_allowed(header: &str, policy: &Policy) {
         Policy::Canned { .. } => policy.to_json().into_bytes(),
     };
     let signature = base64::decode(one("CloudFront-Signature")).unwrap();
-    let key = PKey::public_key_from_pem(P256_PUBLIC.as_bytes()).unwrap();
+    let key = PKey::public_key_from_pem(RSA_PUBLIC.as_bytes()).unwrap();
     let mut verifier = Verifier::new(digest, &key).unwrap();
     assert!(verifier.verify_oneshot(&signature, &signed).unwrap(), "OpenSSL refuses it");
     assert!(NOW < policy.expires() && policy.source_ip().is_none());
