@@ -52,7 +52,7 @@ fuzz() {
         -print_final_stats=1 -verbosity=1 >"$log" 2>&1; then
         sed -n 's/^stat::number_of_executed_units: */fuzz:   inputs tried: /p' "$log"
     else
-        grep -v -e '^#' -e '^INFO:' "$log" | head -n 80 >&2
+        grep -v -e '^#' -e '^INFO:' -e '^WARNING:' "$log" | head -n 80 >&2
         fail "$target fails; reproduce with: fuzz/run.sh fuzz/artifacts/$target/<the file named above>"
     fi
 }
