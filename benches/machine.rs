@@ -105,6 +105,13 @@ pub(crate) fn cpu_seconds(process: u32) -> anyhow::Result<f64> {
     Ok(ticks / TICKS)
 }
 
+/// Processor time that this thread has taken, in seconds.
+pub(crate) fn cpu_seconds_of_thread() -> anyhow::Result<f64> {
+    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds = text.split(' ').next().unwrap_or_default();
+    Ok(nanoseconds.parse::<f64>().context("/proc/thread-self/schedstat")? / 1e9)
+}
+
 /// Processor time that the programs have taken that this one started and saw end, in seconds.
 pub(crate) fn cpu_seconds_of_ended() -> anyhow::Result<f64> {
     let fields = stat(std::process::id())?;

@@ -11,12 +11,13 @@ pub(crate) struct Speed {
     pub(crate) verify: f64,
 }
 
-/// Measures one algorithm for a second per operation, in as many processes at once as are wanted.
+/// Measures one algorithm for a second per operation, in as many processes at once as are wanted:
+/// per second of processor time in one, and of wall time in several.
 pub(crate) fn speed(algorithm: &str, processes: usize) -> anyhow::Result<Speed> {
     let mut arguments = vec!["speed", "-mr", "-seconds", "1"];
     let processes = processes.to_string();
     if processes != "1" {
-        arguments.extend(["-multi", &processes]);
+        arguments.extend(["-elapsed", "-multi", &processes]);
     }
     arguments.push(algorithm);
     let output = run(&arguments)?;

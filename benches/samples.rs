@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::machine;
+
 /// Rounds of one measurement; peers take turns within each.
 pub(crate) const ROUNDS: usize = 5;
 
@@ -69,16 +71,17 @@ pub(crate) fn number(figure: f64) -> String {
     grouped
 }
 
-/// Runs an operation again and again on this thread, and returns how often per second.
-pub(crate) fn per_second<T>(round: Duration, mut operation: impl FnMut(usize) -> T) -> f64 {
-    let begin = Instant::now();
+/// Runs an operation again and again on this thread, and returns how often per second of processor
+/// time, which `openssl speed` counts too: a program that interferes costs it less than wall time.
+pub(crate) fn per_second<T>(
+    round: Duration,
+    mut operation: impl FnMut(usize) -> T,
+) -> anyhow::Result<f64> {
+    let (begin, before) = (Instant::now(), machine::cpu_seconds_of_thread()?);
     let mut done = 0_u32;
-    loop {
+    while begin.elapsed() < round {
         std::hint::black_box(operation(done as usize));
         done += 1;
-        let passed = begin.elapsed();
-        if passed >= round {
-            return f64::from(done) / passed.as_secs_f64();
-        }
     }
+    Ok(f64::from(done) / (machine::cpu_seconds_of_thread()? - before))
 }

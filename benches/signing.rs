@@ -76,7 +76,7 @@ impl Case {
         let one = |n: usize| {
             sign(&grant, policies[n % policies.len()].clone(), &self.key, self.hash).is_ok()
         };
-        self.ours.add(per_second(ROUND, one));
+        self.ours.add(per_second(ROUND, one)?);
         Ok(())
     }
 }
