@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use aws_lc_rs::rsa::PublicKeyComponents;
-use aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256;
+use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use serde::Deserialize;
 
 use super::Subject;
@@ -32,12 +32,9 @@ pub struct Expected {
     pub groups_claim: String,
 }
 
-/// An RSA verification key, as big-endian numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RsaKey {
-    modulus: Vec<u8>,
-    exponent: Vec<u8>,
-}
+/// An RSA verification key.
+#[derive(Clone, Debug)]
+pub struct RsaKey(ParsedPublicKey);
 
 /// A pool's keys by `kid`.
 #[derive(Clone, Debug, Default)]
@@ -92,9 +89,11 @@ fn rs256_key(raw: RawJwk) -> Option<(String, RsaKey)> {
     if !signs {
         return None;
     }
-    let key =
-        RsaKey { modulus: jose::decode(&raw.n?).ok()?, exponent: jose::decode(&raw.e?).ok()? };
-    Some((raw.kid?, key))
+    let (modulus, exponent) = (jose::decode(&raw.n?).ok()?, jose::decode(&raw.e?).ok()?);
+    let key = PublicKeyComponents { n: modulus, e: exponent }
+        .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+        .ok()?;
+    Some((raw.kid?, RsaKey(key)))
 }
 
 #[derive(Deserialize)]
@@ -142,8 +141,8 @@ pub fn verify(
 ) -> Result<Vec<String>, TokenError> {
     let compact = jose::split(token)?;
     check_header(&jose::parse(&compact.header)?)?;
-    PublicKeyComponents { n: &key.modulus, e: &key.exponent }
-        .verify(&RSA_PKCS1_2048_8192_SHA256, compact.signing_input.as_bytes(), &compact.signature)
+    key.0
+        .verify_sig(compact.signing_input.as_bytes(), &compact.signature)
         .map_err(|_| TokenError::Signature)?;
     let payload: Payload = jose::parse(&compact.payload)?;
     check_payload(&payload, expected, subject, now)?;

@@ -11,7 +11,7 @@
 //! that *some* load balancer signed, with whatever claims and issuer its owner chose. The `signer`
 //! ARN alone tells ours from a stranger's, hence at least one exact ARN is always expected.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use p256::pkcs8::DecodePublicKey as _;
 use serde::Deserialize;
@@ -61,7 +61,7 @@ impl KeyId {
 
 /// A load balancer's public key, P-256.
 #[derive(Clone, Debug)]
-pub struct PublicKey(Vec<u8>);
+pub struct PublicKey(ParsedPublicKey);
 
 impl PublicKey {
     /// Reads the PEM text that the key service serves.
@@ -69,9 +69,12 @@ impl PublicKey {
     /// # Errors
     /// [`TokenError::Key`] for anything but one P-256 key.
     pub fn from_pem(pem: &str) -> Result<Self, TokenError> {
-        let key = p256::PublicKey::from_public_key_pem(pem.trim())
-            .map_err(|_| TokenError::Key("it is not a P-256 public key in PEM"))?;
-        Ok(Self(key.to_encoded_point(false).as_bytes().to_vec()))
+        let malformed = TokenError::Key("it is not a P-256 public key in PEM");
+        let key =
+            p256::PublicKey::from_public_key_pem(pem.trim()).map_err(|_| malformed.clone())?;
+        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.to_encoded_point(false))
+            .map(Self)
+            .map_err(|_| malformed)
     }
 }
 
@@ -143,8 +146,8 @@ pub fn verify(
     let compact = jose::split(token)?;
     let header: Header = jose::parse(&compact.header)?;
     check_header(&header, expected, now)?;
-    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &key.0)
-        .verify(compact.signing_input.as_bytes(), &compact.signature)
+    key.0
+        .verify_sig(compact.signing_input.as_bytes(), &compact.signature)
         .map_err(|_| TokenError::Signature)?;
     read_claims(&compact.payload, &header, expected, now)
 }
