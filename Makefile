@@ -1,7 +1,7 @@
 # Whether a systemd can be started in namespaces here, as the tests of its unit do: for root, mostly.
 NAMESPACES := $(shell unshare --mount --pid --fork --cgroup true 2>/dev/null && echo yes)
 
-.PHONY: demo test lint tools fuzz
+.PHONY: demo test bench fuzz lint tools
 
 # Builds and starts the whole loop on this machine: needs Rust, a C compiler, make and perl.
 demo:
@@ -18,6 +18,12 @@ test: tools lint
 # Each target for SECONDS_EACH, 10 unless given; see fuzz/README.md.
 fuzz:
 	fuzz/run.sh
+
+# Figures beside those of OpenSSL and of AWS's libraries on Node.js, about three minutes after the
+# build. Linux only; the machine should have nothing else to do.
+bench:
+	sh tests/tools/install.sh bench
+	cargo bench --bench bench
 
 lint:
 	cargo fmt --check

@@ -153,7 +153,7 @@ fn number(fields: &[String], at: usize) -> anyhow::Result<f64> {
 }
 
 /// A process and its descendants.
-fn tree(root: u32) -> anyhow::Result<Vec<u32>> {
+pub(crate) fn tree(root: u32) -> anyhow::Result<Vec<u32>> {
     let mut parents: Vec<(u32, u32)> = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {

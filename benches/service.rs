@@ -149,8 +149,10 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // The workers of Node.js's cluster end with their parent.
-        let _ = self.process.kill();
+        // All at once: what is left of a cluster would complain.
+        let family = machine::tree(self.process.id()).unwrap_or_default();
+        let family = family.iter().map(ToString::to_string);
+        let _ = Command::new("kill").arg("-KILL").args(family).status();
         let _ = self.process.wait();
     }
 }

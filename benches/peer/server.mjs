@@ -20,8 +20,6 @@ if (cluster.isPrimary) {
   for (let n = 0; n < availableParallelism(); n += 1) cluster.fork();
   cluster.on("exit", () => process.exit(1));
 } else {
-  // The primary process is gone.
-  cluster.worker.on("error", () => process.exit());
   createServer({ keepAliveTimeout: 90_000 }, answer).listen(port, "127.0.0.1");
 }
 

@@ -140,6 +140,7 @@ fn links_between_documents_lead_somewhere() {
         "docs/CONFIGURATION.md",
         "docs/ARCHITECTURE.md",
         "docs/THREATS.md",
+        "docs/benchmarks.md",
         "CHANGELOG.md",
         "deploy/systemd/README.md",
         "keys-example/README.md",

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the foreign tools that the integration tests drive. Says one line for each thing it
-# installs, and nothing when all is there.
+# Installs the foreign tools that the integration tests drive, or with the argument `bench` those
+# that the benchmarks need. Says one line for each thing it installs, and nothing when all is there.
 set -eu
 cd "$(dirname "$0")"
 
@@ -8,16 +8,29 @@ main() {
     one_at_a_time
     need node nodejs npm
     need npm npm
-    need python3 python3 python3-venv
     need openssl openssl
-    need systemd-analyze systemd
     need pgrep procps
     need c++ g++
     at_least_node_20
-    at_least_python_3_11
     node_packages
+    case "${1:-tests}" in
+        tests) for_tests ;;
+        bench) for_benchmarks ;;
+        *) fail "there is no set of tools called $1; there are tests and bench" ;;
+    esac
+}
+
+for_tests() {
+    need systemd-analyze systemd
+    need python3 python3 python3-venv
+    at_least_python_3_11
     python_packages
     chromium
+}
+
+for_benchmarks() {
+    need wrk wrk
+    need taskset util-linux
 }
 
 # Two runs at once would build the same folders: the second waits for the first.
@@ -97,4 +110,4 @@ fail() {
     exit 1
 }
 
-main
+main "$@"
