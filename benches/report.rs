@@ -13,9 +13,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(seconds: u64) -> Self {
-        let report = Self { text: String::new(), begin: Instant::now(), seconds };
-        report.progress(&format!("this takes about {} minutes", seconds.div_ceil(60)));
-        report
+        Self { text: String::new(), begin: Instant::now(), seconds }
     }
 
     /// A line for the person who waits.
