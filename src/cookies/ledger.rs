@@ -30,6 +30,9 @@ pub const LEDGER_PREFIX: &str = "__Host-edgemint-set-";
 /// The most sets that a browser holds; more are removed, the soonest to end first.
 pub const MAX_ENTRIES: usize = 24;
 
+/// The most lines that one set takes: its cookies, of which one may be a removal, and its entry.
+pub const MAX_LINES_PER_SET: usize = 5;
+
 /// The most ledger cookies of one request that are read. The rest is read at the next one.
 const MAX_READ: usize = 64;
 

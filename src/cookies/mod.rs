@@ -17,7 +17,8 @@ mod signed;
 pub use self::attributes::expire_load_balancer_session;
 pub use self::header::cookie_pairs;
 pub use self::ledger::{
-    KeyMark, LEDGER_PREFIX, Ledger, MAX_ENTRIES, Renewal, SetDigest, ledger_cookie_name,
+    KeyMark, LEDGER_PREFIX, Ledger, MAX_ENTRIES, MAX_LINES_PER_SET, Renewal, SetDigest,
+    ledger_cookie_name,
 };
 pub use self::scope::CookieScope;
 pub use self::signed::{SignedSet, named_values};

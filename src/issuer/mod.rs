@@ -20,7 +20,9 @@ use self::share::SharedPolicies;
 use crate::access::{Grant, NotGranted, Opened};
 use crate::clock::EpochSeconds;
 use crate::config::Distribution;
-use crate::cookies::{CookieScope, KeyMark, Ledger, Renewal, SetDigest, SignedSet};
+use crate::cookies::{
+    CookieScope, KeyMark, Ledger, MAX_LINES_PER_SET, Renewal, SetDigest, SignedSet,
+};
 use crate::identity::Identity;
 use crate::policy::{Custom, Policy, Resource, ResourceError, StatementError};
 use crate::signing::{HashAlgorithm, SignError, SignedPolicy, SigningKey, sign};
@@ -202,6 +204,13 @@ pub fn is_due(request: &Request<'_>) -> bool {
     request.ledger.lists_others_than(&permitted)
         || planned.iter().filter(|part| held(part)).count()
             < planned.len().min(request.sets_per_answer)
+}
+
+/// The most lines that issuing may take now, known before anything is signed.
+#[must_use]
+pub fn most_lines(request: &Request<'_>) -> usize {
+    let planned = plan(request).map_or(0, |planned| planned.len());
+    planned.min(request.sets_per_answer) * MAX_LINES_PER_SET + leftovers(request).len()
 }
 
 /// Lines that remove what a browser lists beyond the grant, when nothing is issued.

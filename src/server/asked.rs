@@ -30,6 +30,7 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
     pub(super) id: RequestId,
     peer: Peer,
+    sets_per_answer: usize,
     /// Read once, so that what was decided and what is signed agree to the second.
     now: EpochSeconds,
 }
@@ -38,9 +39,11 @@ impl FromRequestParts<AppState> for Asked {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
+        let snapshot = state.snapshot();
         Ok(Self {
             state: state.clone(),
-            snapshot: state.snapshot(),
+            sets_per_answer: snapshot.config.limits.sets_per_answer,
+            snapshot,
             method: parts.method.clone(),
             headers: parts.headers.clone(),
             id: parts.extensions.get().cloned().unwrap_or_else(RequestId::random),
@@ -51,6 +54,11 @@ impl FromRequestParts<AppState> for Asked {
 }
 
 impl Asked {
+    /// Lets the answer carry no more than so many sets.
+    pub(super) fn carry_at_most(&mut self, sets: usize) {
+        self.sets_per_answer = self.sets_per_answer.min(sets);
+    }
+
     pub(super) const fn now(&self) -> EpochSeconds {
         self.now
     }
@@ -105,16 +113,26 @@ impl Asked {
     /// Lines for a page, if its reader is signed in and the ledger says that cookies are due.
     pub(super) async fn lines_for_page(&self) -> Result<Option<Vec<String>>, ServeError> {
         let Some(identity) = self.identity().await? else { return Ok(None) };
+        Ok(Some(self.lines_due(&identity).await))
+    }
+
+    /// Lines for a page that this person reads; none if the browser holds what it should.
+    pub(super) async fn lines_due(&self, identity: &Identity) -> Vec<String> {
         let ledger = ledger(&self.headers);
-        let Ok(grant) = self.decide(&identity) else {
-            return Ok(Some(self.leftovers(&ledger)));
-        };
-        if !issuer::is_due(&self.request(&identity, &grant, &ledger, None)) {
-            return Ok(Some(Vec::new()));
+        let Ok(grant) = self.decide(identity) else { return self.leftovers(&ledger) };
+        if !issuer::is_due(&self.request(identity, &grant, &ledger, None)) {
+            return Vec::new();
         }
         // A page without cookies is better than none: its script asks for them again.
-        let issued = self.issue(&identity, None).await;
-        Ok(Some(issued.map(|issued| issued.lines).unwrap_or_default()))
+        self.issue(identity, None).await.map(|issued| issued.lines).unwrap_or_default()
+    }
+
+    /// The most lines that [`Self::lines_due`] may return, known before anything is signed.
+    pub(super) fn most_lines_due(&self, identity: &Identity) -> usize {
+        let ledger = ledger(&self.headers);
+        let Ok(grant) = self.decide(identity) else { return self.leftovers(&ledger).len() };
+        let request = self.request(identity, &grant, &ledger, None);
+        if issuer::is_due(&request) { issuer::most_lines(&request) } else { 0 }
     }
 
     fn request<'r>(
@@ -134,7 +152,7 @@ impl Asked {
             hash: config.keys.hash,
             ledger,
             wanted,
-            sets_per_answer: config.limits.sets_per_answer,
+            sets_per_answer: self.sets_per_answer,
             now: self.now(),
         }
     }

@@ -3,6 +3,7 @@
 //! | path | where |
 //! |---|---|
 //! | `/session`, `/session/cookies`, `/session/login`, `/session/logout` | `session` |
+//! | `/session/verify/nginx` | `verify` |
 //! | `/healthz`, `/readyz` | `router` |
 //! | everything else | `viewer` |
 //! | `/metrics`, on its own listener | `admin` |
@@ -24,6 +25,7 @@ mod router;
 mod session;
 mod snapshot;
 mod state;
+mod verify;
 mod viewer;
 
 use std::io;

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use super::error::ServeError;
 use super::request::RequestId;
 use super::state::AppState;
-use super::{session, viewer};
+use super::{session, verify, viewer};
 use crate::policy::BaseUrl;
 use crate::telemetry::Route;
 
@@ -30,6 +30,7 @@ pub fn router(state: AppState) -> Router {
         )
         .route("/session/login", get(session::login).fallback(not_allowed::<0>))
         .route("/session/logout", post(session::logout).fallback(not_allowed::<2>))
+        .route(verify::NGINX, get(verify::nginx).fallback(nothing))
         .route("/session/", axum::routing::any(nothing))
         .route("/session/{*rest}", axum::routing::any(nothing))
         .route("/healthz", get(healthy))
@@ -55,7 +56,7 @@ async fn ready(State(state): State<AppState>) -> Response {
     (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
 }
 
-async fn nothing(request: Request) -> Response {
+pub(super) async fn nothing(request: Request) -> Response {
     refuse(ServeError::NotFound, &request)
 }
 
@@ -155,6 +156,7 @@ fn route_of(path: &str) -> Route {
         "/session/cookies" => Route::Cookies,
         "/session/login" => Route::Login,
         "/session/logout" => Route::Logout,
+        verify::NGINX => Route::Verify,
         "/healthz" | "/readyz" => Route::Health,
         path if path.starts_with("/session/") => Route::Other,
         _ => Route::Bundle,

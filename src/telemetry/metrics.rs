@@ -18,6 +18,8 @@ pub enum Route {
     Login,
     /// `/session/logout`.
     Logout,
+    /// What is under `/session/verify/`.
+    Verify,
     /// `/healthz` and `/readyz`.
     Health,
     /// The viewer bundle.

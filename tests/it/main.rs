@@ -39,5 +39,7 @@ mod support;
 mod systemd;
 /// The foreign tools, and how to ask them.
 mod tools;
+/// What nginx asks before it lets a request pass, through the router.
+mod verify;
 /// The viewer bundle and its cookies, through the router.
 mod viewer;
