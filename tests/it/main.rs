@@ -1,6 +1,8 @@
 //! One test binary: what belongs where.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+/// Behind nginx and Apache httpd, as deploy/ sets them up.
+mod beside;
 /// The demo in a real browser.
 mod browser;
 /// The edge of the program: arguments, exit codes, what is printed.
