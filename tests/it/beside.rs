@@ -189,6 +189,14 @@ impl Browser<'_> {
         answer
     }
 
+    /// Gives the browser cookies of before.
+    fn hold(&mut self, lines: impl Iterator<Item = String>) {
+        let url = Url::parse(&format!("https://{HOST}/")).unwrap();
+        for line in lines {
+            self.jar.store(&url, &line, self.site.app.clock.now(), 0);
+        }
+    }
+
     /// The paths at which the browser holds CloudFront cookies.
     fn paths(&self) -> BTreeSet<String> {
         let cookies = self.jar.alive(self.site.app.clock.now());
@@ -252,6 +260,28 @@ impl Drop for WebServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sets at places with long names, and their entries in the ledger.
+fn old_sets(count: usize) -> impl Iterator<Item = String> {
+    let scope = |number| edgemint::cookies::CookieScope {
+        domain: Some("example.org".to_owned()),
+        path: edgemint::access::PathPrefix::parse(&format!(
+            "/people/0f8fad5b-d9cb-469f-a165-70867728950e/project-{number}/"
+        ))
+        .unwrap(),
+    };
+    let lines = move |number| {
+        let scope = scope(number);
+        let path = scope.path.to_string();
+        let entry = edgemint::cookies::ledger_cookie_name(&scope);
+        let digest = "0".repeat(16);
+        [
+            format!("CloudFront-Policy=old; Path={path}; Domain=example.org; Secure"),
+            format!("{entry}=1|1767294000|{digest}|00000000|example.org|{path}; Path=/; Secure"),
+        ]
+    };
+    (0..count).flat_map(lines)
 }
 
 fn deploy(name: &str) -> PathBuf {

@@ -65,6 +65,7 @@ async function ada(visitor) {
   assert.deepEqual(await readInTab(visitor, "lab-a"), 200);
   assert.deepEqual(await readInTab(visitor, "lab-b"), 403);
   await cookiesOfAda(visitor);
+  await noScriptAsksAsNginx(visitor);
 
   await shoot(page, "ada");
   await page.emulateMedia({ colorScheme: "dark" });
@@ -74,6 +75,17 @@ async function ada(visitor) {
   await page.emulateMedia({ colorScheme: "light" });
   await shoot(page, "ada-narrow");
   await page.setViewportSize(WIDE);
+}
+
+/** What a web server is told holds the cookies in the open, so no script may ask like one. */
+async function noScriptAsksAsNginx(visitor) {
+  const path = "/session/verify/nginx";
+  const status = await visitor.page.evaluate(async (path) => {
+    const headers = { "Sec-Edgemint-Subrequest": "nginx", "X-Original-URI": "/" };
+    return (await fetch(path, { headers })).status;
+  }, path);
+  assert.equal(status, 404);
+  visitor.expectFailure(`${viewer}${path}`);
 }
 
 async function cookiesOfAda(visitor) {

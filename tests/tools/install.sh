@@ -26,6 +26,7 @@ for_tests() {
     at_least_python_3_11
     python_packages
     chromium
+    web_servers
 }
 
 for_benchmarks() {
@@ -87,6 +88,16 @@ chromium() {
     [ -x /usr/bin/chromium ] || fail "/usr/bin/chromium is still missing: install Chromium and set CHROMIUM to its path"
 }
 
+# The tests start them themselves, from /usr/sbin or PATH. Debian's apache2-bin is the program alone.
+web_servers() {
+    PATH=$PATH:/usr/sbin
+    need nginx nginx
+    nginx -V 2>&1 | grep -q -- --with-http_auth_request_module ||
+        fail "$(command -v nginx) has no auth_request module: install Debian's nginx"
+    need apache2 apache2-bin
+    [ -f /etc/mime.types ] || debian_packages /etc/mime.types media-types
+}
+
 # debian_packages WHAT PACKAGE...: installs them as root on Debian, or fails with the command to run.
 debian_packages() {
     what=$1
@@ -97,12 +108,23 @@ debian_packages() {
         fail "$what is missing, run: sudo apt-get update && sudo apt-get install --no-install-recommends $*"
     echo "tests/tools: installing $*"
     log=$(mktemp)
+    start_no_daemons
     if ! { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1; then
         tail -n 20 "$log" >&2
         rm -f "$log"
         fail "$what is missing, run: apt-get update && apt-get install --no-install-recommends $*"
     fi
     rm -f "$log"
+}
+
+# A package that brings a daemon starts it, on port 80. Debian asks this file first (101: no); a
+# container's image often has one already.
+start_no_daemons() {
+    policy=/usr/sbin/policy-rc.d
+    [ ! -e "$policy" ] || return 0
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
 }
 
 fail() {

@@ -376,10 +376,7 @@ async fn a_browser_with_a_full_ledger_is_cleared_in_one_visit() {
     for form in [PAGES, GUARD] {
         let site = start(CONFIG, form).await;
         let mut ada = site.browser(Some(person("Ada")));
-        let url = Url::parse(&format!("https://{HOST}/")).unwrap();
-        for line in old_sets(24) {
-            ada.jar.store(&url, &line, site.app.clock.now(), 0);
-        }
+        ada.hold(old_sets(24));
         let mut answer = ada.open("/help.html").await;
         if form == GUARD {
             assert_eq!(answer.header("location"), "/session/cookies?return_to=%2Fhelp.html");
@@ -391,28 +388,6 @@ async fn a_browser_with_a_full_ledger_is_cleared_in_one_visit() {
         assert_eq!(ada.paths(), BTreeSet::from(["/lab-a/".to_owned()]), "{form}");
         assert_eq!(ada.open("/").await.header("set-cookie"), "", "{form}");
     }
-}
-
-/// Sets at places with long names, and their entries in the ledger.
-fn old_sets(count: usize) -> impl Iterator<Item = String> {
-    let scope = |number| edgemint::cookies::CookieScope {
-        domain: Some("example.org".to_owned()),
-        path: edgemint::access::PathPrefix::parse(&format!(
-            "/people/0f8fad5b-d9cb-469f-a165-70867728950e/project-{number}/"
-        ))
-        .unwrap(),
-    };
-    let lines = move |number| {
-        let scope = scope(number);
-        let path = scope.path.to_string();
-        let entry = edgemint::cookies::ledger_cookie_name(&scope);
-        let digest = "0".repeat(16);
-        [
-            format!("CloudFront-Policy=old; Path={path}; Domain=example.org; Secure"),
-            format!("{entry}=1|1767294000|{digest}|00000000|example.org|{path}; Path=/; Secure"),
-        ]
-    };
-    (0..count).flat_map(lines)
 }
 
 #[tokio::test]
