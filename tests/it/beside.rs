@@ -4,6 +4,7 @@
 //! listens.
 
 mod apache;
+mod from_cron;
 mod nginx;
 
 use std::collections::BTreeSet;

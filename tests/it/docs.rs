@@ -134,6 +134,22 @@ fn every_configuration_in_the_documents_is_right() {
 }
 
 #[test]
+fn the_steps_from_the_cron_job_show_what_is_there() {
+    let text = document("docs/FROM-CRON.md");
+    let [first, rule] = &blocks(&text, "toml")[..] else { panic!("two configurations: {text}") };
+    checked(first);
+    let (head, rest) = first.split_once("[[rule]]").unwrap();
+    let (_, tail) = rest.split_once("[keys]").unwrap();
+    checked(&format!("{head}{rule}\n[keys]{tail}"));
+
+    let shipped = document("deploy/nginx/pages.conf");
+    for block in blocks(&text, "nginx") {
+        let location = block.lines().next().unwrap();
+        assert!(shipped.lines().any(|line| line == location), "no {location}");
+    }
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     for name in [
         "README.md",
@@ -142,6 +158,9 @@ fn links_between_documents_lead_somewhere() {
         "docs/THREATS.md",
         "docs/benchmarks.md",
         "CHANGELOG.md",
+        "docs/FROM-CRON.md",
+        "deploy/apache/README.md",
+        "deploy/nginx/README.md",
         "deploy/systemd/README.md",
         "keys-example/README.md",
         "tests/tools/README.md",

@@ -5,7 +5,7 @@ use crate::support::person;
 use crate::tools::Tool;
 
 /// nginx serves files, edgemint pages.
-const PAGES: &str = "nginx/pages.conf";
+pub(super) const PAGES: &str = "nginx/pages.conf";
 /// nginx serves everything, and asks edgemint first.
 const GUARD: &str = "nginx/guard.conf";
 
@@ -19,7 +19,7 @@ async fn start(config: &str, form: &str) -> Site {
 }
 
 /// Starts nginx on a site's configuration, after its own check, which must have nothing to say.
-async fn run(text: &str, port: u16) -> WebServer {
+pub(super) async fn run(text: &str, port: u16) -> WebServer {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::set_permissions(at, fs::Permissions::from_mode(0o755)).unwrap();
@@ -316,6 +316,13 @@ async fn a_guarded_site_gives_nothing_to_nobody_however_it_is_spelled() {
 }
 
 #[tokio::test]
+async fn a_guarded_site_needs_no_bundle_in_edgemint() {
+    let site = start(&CONFIG.replace("[viewer]\nroot = \"viewer\"\n", ""), GUARD).await;
+    let page = site.browser(Some(person("Ada"))).open("/").await;
+    assert_eq!((page.status, page.all("set-cookie").count()), (200, 4), "{page:?}");
+}
+
+#[tokio::test]
 async fn identity_is_one_header_of_the_load_balancers() {
     for form in [PAGES, GUARD] {
         let site = start(CONFIG, form).await;
@@ -454,42 +461,4 @@ async fn health_is_asked_by_address_and_nothing_else_is() {
             assert_eq!(by_address(path).await.status, 421, "{form} {path}");
         }
     }
-}
-
-#[tokio::test]
-async fn moving_from_the_shared_cookie_leaves_no_two_sets_that_overlap() {
-    let everything = "[[rule]]\nname = \"as before\"\nallow = { everyone = true }\n\
-                      resources = [\"https://data.example.org/*\"]\nlifetime = \"24h\"\n";
-    let (before, rest) = CONFIG.split_once("[[rule]]").unwrap();
-    let rest = &rest[rest.find("[keys]").unwrap()..];
-    let mut site = Site::of(&format!("{before}{everything}{rest}")).await;
-    let port = free_port().await;
-    let old = format!(
-        "server {{ listen 127.0.0.1:{port}; server_name {HOST}; root {}; index index.html;\n\
-         add_header Set-Cookie \"CloudFront-Policy=old; Path=/; Domain=.example.org; Secure; HttpOnly\" always;\n\
-         add_header Set-Cookie \"CloudFront-Signature=old; Path=/; Domain=.example.org; Secure; HttpOnly\" always;\n\
-         add_header Set-Cookie \"CloudFront-Key-Pair-Id=KOLD; Path=/; Domain=.example.org; Secure; HttpOnly\" always;\n\
-         location / {{ try_files $uri /index.html; }} }}",
-        site.viewer().display()
-    );
-    site.web = Some(run(&old, port).await);
-    let mut ada = site.browser(Some(person("Ada")));
-    ada.open("/").await;
-    let root = BTreeSet::from(["/".to_owned()]);
-    assert_eq!(ada.paths(), root);
-    let jar = ada.jar;
-
-    let port = free_port().await;
-    let new = site.shipped(PAGES, "listen 8080", port);
-    site.web = Some(run(&new, port).await);
-    let mut ada = Browser { jar, ..site.browser(Some(person("Ada"))) };
-    ada.open("/").await;
-    assert_eq!(ada.paths(), root);
-    assert_eq!(ada.reads("/lab-a/x"), Ok(()), "the new set took the old one's place");
-
-    fs::write(site.app.folder.path().join("edgemint.toml"), CONFIG).unwrap();
-    site.app.state.swap(App::load(&site.app.folder).unwrap());
-    ada.open("/").await;
-    assert_eq!(ada.paths(), BTreeSet::from(["/lab-a/".to_owned()]), "narrower rules");
-    assert_eq!(ada.reads("/lab-a/x"), Ok(()));
 }
