@@ -80,7 +80,7 @@ struct Browser<'s> {
 
 impl Site {
     /// Starts edgemint on a configuration, with files beside its viewer's page.
-    async fn of(config: &str) -> Self {
+    fn of(config: &str) -> Self {
         let ports = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
         let app = App::with(&format!("{ports}{config}"));
         let viewer = app.folder.path().join("viewer");
@@ -96,7 +96,7 @@ impl Site {
         fs::set_permissions(app.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         app.state.swap(App::load(&app.folder).unwrap());
         let file = app.folder.path().join("edgemint.toml");
-        let server = Server::bind(app.state.clone(), file, Environment::default()).await.unwrap();
+        let server = Server::bind(app.state.clone(), file, Environment::default()).unwrap();
         let edgemint = server.local_address().unwrap();
         let (stop, stopping) = watch::channel(Stopping::No);
         let serving = Some(tokio::spawn(server.serve(stopping)));
@@ -261,6 +261,11 @@ impl Drop for WebServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sixty kilobytes of headers, beside those that matter.
+fn large_cookies() -> String {
+    [0, 1, 2, 3].map(|n| format!("Cookie: big{n}={}\r\n", "x".repeat(15_000))).concat()
 }
 
 /// Sets at places with long names, and their entries in the ledger.

@@ -2,7 +2,7 @@ use super::*;
 use crate::support::person;
 
 async fn start(config: &str) -> Site {
-    let mut site = Site::of(config).await;
+    let mut site = Site::of(config);
     let port = free_port().await;
     let text = site.shipped("apache/pages.conf", "*:8080", port);
     site.web = Some(run(&text, port).await);
@@ -178,8 +178,7 @@ async fn the_browsers_address_is_the_load_balancers_word() {
 async fn sixty_four_kilobytes_of_headers_pass() {
     let site = start(CONFIG).await;
     let ada = site.identity(person("Ada"));
-    let cookies: String =
-        (0..4).map(|n| format!("Cookie: big{n}={}\r\n", "x".repeat(15_000))).collect();
+    let cookies = large_cookies();
     let answer = site.ask("GET", "/", &format!("{ada}{NAVIGATION}{cookies}")).await;
     assert_eq!((answer.status, answer.all("set-cookie").count()), (200, 4), "{answer:?}");
     let long = format!("/help.html?{}", "x".repeat(15_000));

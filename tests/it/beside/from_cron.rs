@@ -29,7 +29,7 @@ async fn moving_from_the_shared_cookie_leaves_no_two_sets_that_overlap() {
     let root = BTreeSet::from(["/".to_owned()]);
     let lab_a = BTreeSet::from(["/lab-a/".to_owned()]);
 
-    let mut site = Site::of(&wide).await;
+    let mut site = Site::of(&wide);
     let old = async |site: &mut Site| {
         let port = free_port().await;
         site.web = Some(run(&with_the_shared_cookie(site, port), port).await);

@@ -10,7 +10,7 @@ pub(super) const PAGES: &str = "nginx/pages.conf";
 const GUARD: &str = "nginx/guard.conf";
 
 async fn start(config: &str, form: &str) -> Site {
-    let mut site = Site::of(config).await;
+    let mut site = Site::of(config);
     let port = free_port().await;
     let text = site.shipped(form, "listen 8080", port);
     let nginx = run(&text, port).await;
@@ -360,8 +360,7 @@ async fn sixty_four_kilobytes_of_headers_pass() {
     for form in [PAGES, GUARD] {
         let site = start(CONFIG, form).await;
         let ada = site.identity(person("Ada"));
-        let cookies: String =
-            (0..4).map(|n| format!("Cookie: big{n}={}\r\n", "x".repeat(15_000))).collect();
+        let cookies = large_cookies();
         let answer = site.ask("GET", "/", &format!("{ada}{NAVIGATION}{cookies}")).await;
         assert_eq!(
             (answer.status, answer.all("set-cookie").count()),
@@ -387,7 +386,7 @@ async fn a_browser_with_a_full_ledger_is_cleared_in_one_visit() {
         let mut answer = ada.open("/help.html").await;
         if form == GUARD {
             assert_eq!(answer.header("location"), "/session/cookies?return_to=%2Fhelp.html");
-            let direct = ada.open(&answer.header("location").to_owned()).await;
+            let direct = ada.open(answer.header("location")).await;
             assert_eq!((direct.status, direct.header("location")), (303, "/help.html"));
             answer = ada.open("/help.html").await;
         }
