@@ -9,15 +9,15 @@ mod nginx;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use edgemint::clock::Clock as _;
 use edgemint::config::Environment;
-use edgemint::demo::LoopbackListener;
 use edgemint::demo::people::Person;
 use edgemint::server::{Server, Stopping};
 use edgemint::signing::verify::{EdgeRequest, TrustedKeys, verify};
@@ -300,8 +300,17 @@ fn program(name: &str) -> PathBuf {
     if path.exists() { path } else { PathBuf::from(name) }
 }
 
-async fn free_port() -> u16 {
-    LoopbackListener::bind(0).await.unwrap().port()
+/// A port below those that systems hand out to whoever asks for any, so that it is still free when the
+/// web server binds it; and beyond those of the demo's tests.
+fn free_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let first = 28_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 4;
+    loop {
+        let port = first + TRIED.fetch_add(1, Ordering::Relaxed) % 400;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 async fn send(port: u16, request: &str) -> Answer {

@@ -3,7 +3,7 @@ use crate::support::person;
 
 async fn start(config: &str) -> Site {
     let mut site = Site::of(config);
-    let port = free_port().await;
+    let port = free_port();
     let text = site.shipped("apache/pages.conf", "*:8080", port);
     site.web = Some(run(&text, port).await);
     site

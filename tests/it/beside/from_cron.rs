@@ -31,11 +31,11 @@ async fn moving_from_the_shared_cookie_leaves_no_two_sets_that_overlap() {
 
     let mut site = Site::of(&wide);
     let old = async |site: &mut Site| {
-        let port = free_port().await;
+        let port = free_port();
         site.web = Some(run(&with_the_shared_cookie(site, port), port).await);
     };
     let new = async |site: &mut Site, include: &str| {
-        let port = free_port().await;
+        let port = free_port();
         let pages = "location ~ (/|\\.html?)$ {";
         let text = site.shipped(PAGES, "listen 8080", port);
         assert!(text.contains(pages), "{text}");

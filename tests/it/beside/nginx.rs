@@ -11,7 +11,7 @@ const GUARD: &str = "nginx/guard.conf";
 
 async fn start(config: &str, form: &str) -> Site {
     let mut site = Site::of(config);
-    let port = free_port().await;
+    let port = free_port();
     let text = site.shipped(form, "listen 8080", port);
     let nginx = run(&text, port).await;
     site.web = Some(nginx);
@@ -124,6 +124,12 @@ async fn both_forms_give_all_cookies_with_the_first_page_and_none_with_the_secon
         let renewed = ada.open("/help.html").await;
         assert_eq!((renewed.status, renewed.all("set-cookie").count()), (200, 12), "{form}");
         assert!(renewed.body.contains("help"), "{form}");
+
+        site.app.clock.advance(1900);
+        let known = format!("{NAVIGATION}If-None-Match: {}\r\n", renewed.header("etag"));
+        let unchanged = ada.ask("GET", "/help.html", &known).await;
+        assert_eq!((unchanged.status, unchanged.all("set-cookie").count()), (304, 12), "{form}");
+        assert_eq!(unchanged.header("cache-control"), "no-store, private", "{form}");
     }
 }
 
@@ -229,6 +235,11 @@ async fn sign_in_leads_nowhere_but_back_to_this_site() {
     let forged = format!("{NAVIGATION}X-Original-URI: /forged\r\nX-Edgemint-Login: //evil.net\r\n");
     let answer = site.ask("GET", "/help.html", &forged).await;
     assert_eq!(answer.header("location"), "/session/login?return_to=%2Fhelp.html");
+    let forged =
+        format!("{NAVIGATION}X-Edgemint-Set-Cookie-1: x=1\r\nX-Edgemint-Set-Cookie-16: y=1\r\n");
+    let mut noor = site.browser(Some(person("Noor")));
+    let answer = noor.ask("GET", "/help.html", &forged).await;
+    assert_eq!((answer.status, answer.header("set-cookie")), (200, ""));
 }
 
 #[tokio::test]
