@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use edgemint::clock::Clock as _;
 use edgemint::config::Environment;
 use edgemint::demo::people::Person;
-use edgemint::server::{Server, Stopping};
+use edgemint::server::{Process, Server, Stopping};
 use edgemint::signing::verify::{EdgeRequest, TrustedKeys, verify};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -96,7 +96,8 @@ impl Site {
         fs::set_permissions(app.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         app.state.swap(App::load(&app.folder).unwrap());
         let file = app.folder.path().join("edgemint.toml");
-        let server = Server::bind(app.state.clone(), file, Environment::default()).unwrap();
+        let process = Process::new(Environment::default(), Vec::new()).unwrap();
+        let server = Server::bind(app.state.clone(), file, process).unwrap();
         let edgemint = server.local_address().unwrap();
         let (stop, stopping) = watch::channel(Stopping::No);
         let serving = Some(tokio::spawn(server.serve(stopping)));
