@@ -41,6 +41,9 @@ impl Samples {
 
     /// The median, and in brackets the least and the most.
     pub(crate) fn show(&self) -> String {
+        if self.0.is_empty() {
+            return "–".to_owned();
+        }
         let (least, most) = (number(self.least()), number(self.most()));
         if least == most {
             return least;

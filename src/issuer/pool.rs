@@ -10,9 +10,16 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tokio::sync::oneshot;
 
 use super::IssueError;
+
+/// How much signing gives way to everything else, on a scale from 0 to 19 (`nice(2)`). A signature
+/// takes a hundred times as long as turning somebody away; at the same priority both would have half
+/// of a busy core, and those who are turned away, then those who were let in, would wait for seconds.
+const NICENESS: i32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -59,6 +66,8 @@ impl SigningPool {
 }
 
 fn work(queue: &Mutex<Receiver<Job>>) {
+    // Where the system refuses, signing goes on at everybody's priority.
+    let _ = setpriority_process(Some(gettid()), NICENESS);
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
