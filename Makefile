@@ -19,7 +19,7 @@ test: tools lint
 fuzz:
 	fuzz/run.sh
 
-# Figures beside those of OpenSSL and of AWS's libraries on Node.js, about three minutes after the
+# Figures beside those of OpenSSL and of AWS's libraries on Node.js, about four minutes after the
 # build. Linux only; the machine should have nothing else to do.
 bench:
 	sh tests/tools/install.sh bench

@@ -97,6 +97,8 @@ pub fn import(folder: &Path, id: &KeyPairId, pem: &str) -> Result<Imported, Keys
         let source = RingError::Published(id.clone());
         return Err(KeystoreError::Ring { path: folder.join(MANIFEST), source });
     }
+    // For the owner only is the folder of the keys; those above it are as the system makes them.
+    folder.parent().map_or(Ok(()), fs::create_dir_all).map_err(at("cannot make", folder))?;
     let make = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     make.map_err(at("cannot make the folder", folder))?;
     // Two imports at once take turns, or one would forget the other's key.
@@ -235,14 +237,16 @@ mod tests {
     #[test]
     fn the_first_import_is_active_and_the_next_is_staged() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys");
+        let path = folder.path().join("edgemint/keys");
         assert_eq!(import(&path, &id("K1"), &fresh_pem()).unwrap().state, KeyState::Active);
         assert_eq!(import(&path, &id("K2"), &fresh_pem()).unwrap().state, KeyState::Staged);
         let ring = load(&path).unwrap();
         assert_eq!(ring.active().id, id("K1"));
         assert_eq!(ring.members().len(), 2);
-        let mode = fs::metadata(path.join("K1.pem")).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path.join("K1.pem")), 0o600);
+        assert_eq!(mode(&path), 0o700);
+        assert_ne!(mode(path.parent().unwrap()) & 0o055, 0, "what is beside may be for others");
     }
 
     #[test]
