@@ -20,7 +20,7 @@ impl Manager {
         let address = |name: &str| {
             parse(name).with_context(|| format!("NOTIFY_SOCKET is {name:?}, which is no socket"))
         };
-        socket.map(address).transpose().map(Self)
+        socket.filter(|name| !name.is_empty()).map(address).transpose().map(Self)
     }
 
     pub(super) fn tell(&self, state: &str) -> anyhow::Result<()> {

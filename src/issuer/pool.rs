@@ -50,15 +50,17 @@ impl SigningPool {
         Self { queue: sender }
     }
 
-    /// Runs a job off the async threads, or says at once that there is no room. A job runs to its end
-    /// also when nobody waits for it any more.
+    /// Runs a job off the async threads, or says at once that there is no room. A job that has begun runs
+    /// to its end also when nobody waits for it any more; one that has not is dropped.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, IssueError> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(move || {
-            let _ = answer.send(job());
+            if !answer.is_closed() {
+                let _ = answer.send(job());
+            }
         });
         self.queue.try_send(job).map_err(|_| IssueError::Overloaded)?;
         answered.await.map_err(|_| IssueError::Overloaded)
@@ -79,6 +81,7 @@ fn work(queue: &Mutex<Receiver<Job>>) {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Sender, channel};
+    use std::time::Duration;
 
     use tokio::task::JoinHandle;
 
@@ -127,6 +130,19 @@ mod tests {
         });
         assert!(matches!(refused, Err(IssueError::Overloaded)));
         assert!(matches!(waiting, Ok(1)));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_job_that_nobody_waits_for_is_not_begun() {
+        let pool = Arc::new(SigningPool::new(1, 1));
+        let (release, busy) = occupy(&pool).await;
+        let (begun, asked) = channel();
+        let abandoned = tokio::time::timeout(Duration::ZERO, pool.run(move || begun.send(())));
+        assert!(abandoned.await.is_err());
+        release.send(()).unwrap();
+        assert!(busy.await.unwrap());
+        while pool.run(|| ()).await.is_err() {}
+        assert!(asked.try_recv().is_err());
     }
 
     #[tokio::test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{Request, Version};
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use super::connection::{Activity, Patience, Verdict, Watched};
 use super::request::Peer;
+use super::router::is_health;
 use super::state::AppState;
 use super::{Stopping, router};
 use crate::config::Limits;
@@ -41,8 +43,13 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nCont
 /// How long the answer at the limit may take to be sent.
 const FULL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a connection that has sent nothing yet is waited for at a stop.
-const FIRST_BYTES_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long a connection is given at a stop to send a request that is on its way; the answer to it says
+/// that the connection ends.
+const LAST_REQUEST_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Fields of a request's head, as many as HTTP/1 allows here. Each costs a hundred bytes of memory,
+/// however short it is.
+const HEADER_FIELDS: usize = 100;
 
 /// Serves people's requests until the service stops.
 pub(super) async fn serve(
@@ -131,11 +138,6 @@ struct Connection {
     closed: watch::Receiver<bool>,
 }
 
-/// Ends a stream without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("too many answers are under way")]
-struct TooManyAnswers;
-
 impl Connection {
     async fn run(mut self, socket: TcpStream) {
         // Answers are small and waited for.
@@ -157,16 +159,18 @@ impl Connection {
                 (account.begin(place), router.call(request))
             });
             async move {
-                let (answering, answer) = begun?;
-                let Ok(response) = answer.await;
-                Ok::<_, TooManyAnswers>(answering.until_sent(response))
+                let (answering, answer) = match begun {
+                    Ok(begun) => begun,
+                    Err(status) => return Ok(bare(status)),
+                };
+                answer.await.map(|response| answering.until_sent(response))
             }
         });
         let mut serving = pin!(builder.serve_connection(socket, service));
         let mut closed = pin!(async {
             let _ = self.closed.wait_for(|closed| *closed).await;
-            // Its first request may be on the way, and would be lost.
-            let _ = tokio::time::timeout(FIRST_BYTES_TIMEOUT, activity.first_bytes()).await;
+            // A request may be on the way, and would be lost.
+            let _ = tokio::time::timeout(LAST_REQUEST_TIMEOUT, activity.request()).await;
         });
         let mut told = false;
         loop {
@@ -193,15 +197,28 @@ impl Connection {
     }
 }
 
-/// A place among the answers of HTTP/2, where one is needed.
+/// A place among the answers of HTTP/2, where one is needed, or the status of the refusal.
 fn place_for(
     request: &Request<Incoming>,
     answers: &Arc<Semaphore>,
-) -> Result<Option<OwnedSemaphorePermit>, TooManyAnswers> {
-    if request.version() < Version::HTTP_2 {
+) -> Result<Option<OwnedSemaphorePermit>, StatusCode> {
+    if request.headers().len() > HEADER_FIELDS {
+        return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    if request.version() < Version::HTTP_2 || is_health(request.uri().path()) {
         return Ok(None);
     }
-    answers.clone().try_acquire_owned().map(Some).map_err(|_| TooManyAnswers)
+    answers.clone().try_acquire_owned().map(Some).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// A refusal without a body, for which the browser need not open any window.
+fn bare(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

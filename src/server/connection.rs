@@ -5,14 +5,16 @@
 //! phase lasts too long: waiting for a request, receiving its head, or not moving while one is
 //! answered.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Response;
+use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -30,7 +32,10 @@ enum Phase {
 struct Account {
     phase: Phase,
     since: Instant,
-    requests: usize,
+    /// When each answer under way last moved.
+    answers: BTreeMap<u64, Instant>,
+    /// The number of the next answer.
+    next: u64,
     /// The connection's first bytes, until they tell whether it speaks HTTP/2.
     opening: Vec<u8>,
 }
@@ -38,8 +43,9 @@ struct Account {
 /// How every HTTP/2 connection begins (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// The least that counts as a part of an answer; acknowledgements of HTTP/2 are smaller.
-const PROGRESS_BYTES: usize = 64;
+/// The most of an answer's body that is handed over at once. Taking such a part is a step forward,
+/// which an HTTP/2 stream makes only as far as the browser has read on.
+const PART_BYTES: usize = 64 * 1024;
 
 /// The account of one connection, shared by its socket and its requests.
 #[derive(Clone, Debug)]
@@ -50,8 +56,8 @@ struct Shared {
     account: Mutex<Account>,
     /// Rung when a head begins, which is given less time than the wait before it.
     head_begins: Notify,
-    /// Rung once, when anything has been received.
-    first_bytes: Notify,
+    /// Rung when a request's head is complete.
+    begins: Notify,
 }
 
 /// How long each phase may last.
@@ -81,19 +87,23 @@ impl Activity {
         let account = Account {
             phase: Phase::ReceivingHead,
             since: Instant::now(),
-            requests: 0,
+            answers: BTreeMap::new(),
+            next: 0,
             opening: Vec::with_capacity(PREFACE.len()),
         };
         Self(Arc::new(Shared {
             account: Mutex::new(account),
             head_begins: Notify::new(),
-            first_bytes: Notify::new(),
+            begins: Notify::new(),
         }))
     }
 
-    /// Returns when anything has been received; to be awaited once.
-    pub(super) async fn first_bytes(&self) {
-        self.0.first_bytes.notified().await;
+    /// Returns when a request is under way.
+    pub(super) async fn request(&self) {
+        let begins = self.0.begins.notified();
+        if self.account().answers.is_empty() {
+            begins.await;
+        }
     }
 
     /// Returns when a head begins on a connection that was waiting.
@@ -110,24 +120,25 @@ impl Activity {
             Phase::ReceivingHead => (patience.head, Verdict::Stuck),
             Phase::Answering => (patience.idle.max(patience.work), Verdict::Stuck),
         };
-        let end = account.since + allowed;
+        // Of several answers, the one that has not moved for longest.
+        let since = account.answers.values().min().copied().unwrap_or(account.since);
+        let end = since + allowed;
         if Instant::now() >= end { verdict } else { Verdict::WaitUntil(end) }
     }
 
     /// Notes that a request's head is complete; the guard notes the end of its answer.
     pub(super) fn begin(&self, place: Option<OwnedSemaphorePermit>) -> Answering {
         let mut account = self.account();
-        account.requests += 1;
+        let number = account.next;
+        account.next += 1;
+        account.answers.insert(number, Instant::now());
         account.phase = Phase::Answering;
-        account.since = Instant::now();
-        Answering { activity: self.clone(), _place: place }
+        self.0.begins.notify_waiters();
+        Answering { activity: self.clone(), number, _place: place }
     }
 
     fn received(&self, bytes: &[u8]) {
         let mut account = self.account();
-        if account.opening.is_empty() {
-            self.0.first_bytes.notify_one();
-        }
         let unknown = PREFACE.len() - account.opening.len();
         account.opening.extend_from_slice(&bytes[..unknown.min(bytes.len())]);
         match account.phase {
@@ -144,11 +155,15 @@ impl Activity {
         }
     }
 
-    /// Whatever the phase: an answer is handed over long before a slow browser has read it. Mere
-    /// acknowledgements, which a client can provoke for ever, are no progress.
+    /// Over HTTP/1 whatever is sent is a part of the one answer, which is handed over long before a slow
+    /// browser has read it. Over HTTP/2 it may be an acknowledgement, which a client can provoke for
+    /// ever, so there only the bodies' own steps count.
     fn sent(&self, polled: &Poll<io::Result<usize>>) {
-        if matches!(polled, Poll::Ready(Ok(bytes)) if *bytes >= PROGRESS_BYTES) {
-            self.account().since = Instant::now();
+        let mut account = self.account();
+        if account.opening != PREFACE && matches!(polled, Poll::Ready(Ok(1..))) {
+            let now = Instant::now();
+            account.since = now;
+            account.answers.values_mut().for_each(|moved| *moved = now);
         }
     }
 
@@ -161,49 +176,75 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct Answering {
     activity: Activity,
+    number: u64,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Answering {
     /// Keeps the request under way until the last of its answer's body has been handed over.
     pub(super) fn until_sent(self, response: Response<Body>) -> Response<Body> {
-        response.map(|body| Body::new(Guarded { body, _answering: self }))
+        self.moved();
+        response.map(|body| Body::new(Guarded { body, rest: Bytes::new(), answering: self }))
+    }
+
+    fn moved(&self) {
+        if let Some(moved) = self.activity.account().answers.get_mut(&self.number) {
+            *moved = Instant::now();
+        }
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         let mut account = self.activity.account();
-        account.requests -= 1;
+        account.answers.remove(&self.number);
         account.since = Instant::now();
-        if account.requests == 0 {
+        if account.answers.is_empty() {
             account.phase = Phase::Waiting;
         }
     }
 }
 
+/// An answer's body, handed over in parts.
 struct Guarded {
     body: Body,
-    _answering: Answering,
+    /// What is left of the frame that is being handed over.
+    rest: Bytes,
+    answering: Answering,
 }
 
 impl HttpBody for Guarded {
-    type Data = bytes::Bytes;
+    type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<bytes::Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.answering.moved();
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let part = self.rest.len().min(PART_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(part)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, hint) = (self.rest.len() as u64, self.body.size_hint());
+        match hint.exact() {
+            Some(exact) => SizeHint::with_exact(exact + rest),
+            None => hint,
+        }
     }
 }
 

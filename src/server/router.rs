@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt as _;
 
 use super::error::ServeError;
 use super::request::RequestId;
@@ -94,7 +95,7 @@ async fn limited(
     route: Route,
 ) -> Result<Response, ServeError> {
     if route == Route::Health {
-        // Asked by address, and never turned away for being busy.
+        // Asked by address.
         return Ok(next.run(request).await);
     }
     let snapshot = state.snapshot();
@@ -134,12 +135,27 @@ fn with_default_port(public_url: &BaseUrl) -> String {
     format!("{}:{port}", public_url.host())
 }
 
-/// Nothing here needs a body; one that is sent all the same is read within its limits and dropped.
+/// Nothing here needs a body; one that is sent all the same is counted, within its limits, and dropped.
 async fn read_body(request: Request, most: usize, within: Duration) -> Result<Request, ServeError> {
     let (parts, body) = request.into_parts();
-    let reading = tokio::time::timeout(within, to_bytes(body, most));
-    reading.await.map_err(|_| ServeError::BodyTimeout)?.map_err(|_| ServeError::BodyTooLarge)?;
+    let reading = tokio::time::timeout(within, count_body(body, most));
+    reading.await.map_err(|_| ServeError::BodyTimeout)??;
     Ok(Request::from_parts(parts, Body::empty()))
+}
+
+async fn count_body(mut body: Body, most: usize) -> Result<(), ServeError> {
+    let mut left = most;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ServeError::BodyTooLarge)?;
+        let bytes = frame.data_ref().map_or(0, bytes::Bytes::len);
+        left = left.checked_sub(bytes).ok_or(ServeError::BodyTooLarge)?;
+    }
+    Ok(())
+}
+
+/// Asked by load balancers, and never turned away for being busy.
+pub(super) fn is_health(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
 }
 
 fn harden(headers: &mut HeaderMap, id: &RequestId) {
@@ -157,7 +173,7 @@ fn route_of(path: &str) -> Route {
         "/session/login" => Route::Login,
         "/session/logout" => Route::Logout,
         verify::NGINX => Route::Verify,
-        "/healthz" | "/readyz" => Route::Health,
+        path if is_health(path) => Route::Health,
         path if path.starts_with("/session/") => Route::Other,
         _ => Route::Bundle,
     }

@@ -387,9 +387,9 @@ async fn unreading(running: &Running, streams: u8) -> TcpStream {
     // SETTINGS with SETTINGS_INITIAL_WINDOW_SIZE = 0 (RFC 9113 section 6.5).
     bytes.extend(b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0");
     for stream in 0..streams {
-        bytes.extend(b"\0\0\x1f\x01\x05\0\0\0");
+        bytes.extend(b"\0\0\x20\x01\x05\0\0\0");
         bytes.push(2 * stream + 1);
-        bytes.extend(b"\x82\x86\x44\x07/readyz\x41\x12viewer.example.org");
+        bytes.extend(b"\x82\x86\x44\x08/session\x41\x12viewer.example.org");
     }
     socket.write_all(&bytes).await.unwrap();
     socket
@@ -422,20 +422,43 @@ async fn streams_with_unread_answers_share_the_limit_of_connections() {
     let mut socket = unreading(&running, 5).await;
     let mut read = Vec::new();
     let _ = timeout(millis(1000), socket.read_to_end(&mut read)).await;
-    let (mut rest, mut resets) = (&read[..], 0);
-    while let [high, middle, low, kind, _flags, tail @ ..] = rest {
-        resets += usize::from(*kind == 3);
+    // A head that ends its stream is an answer without a body.
+    let (mut rest, mut refused) = (&read[..], 0);
+    while let [high, middle, low, kind, flags, tail @ ..] = rest {
+        refused += usize::from(*kind == 1 && flags & 1 == 1);
         let length = usize::from(*high) << 16 | usize::from(*middle) << 8 | usize::from(*low);
         rest = &tail[4 + length..];
     }
-    assert_eq!(resets, 2, "{read:?}");
-    let answer = running.connect().await.ask(&ready()).await;
-    assert_eq!(answer.status, 200, "HTTP/1 is not held up: {answer:?}");
-    let url = format!("http://{HOST}/readyz");
-    let over_http2 = async || running.http2().get(&url).send().await;
-    assert!(over_http2().await.is_err());
+    assert_eq!(refused, 2, "{read:?}");
+    let answer = running.connect().await.ask(&head("GET", "/session", "")).await;
+    assert_eq!(answer.status, 401, "HTTP/1 is not held up: {answer:?}");
+    let over_http2 = async |path: &str| {
+        let answer = running.http2().get(format!("http://{HOST}{path}")).send().await.unwrap();
+        (answer.status().as_u16(), answer.headers().contains_key("retry-after"))
+    };
+    assert_eq!(over_http2("/session").await, (503, true));
+    assert_eq!(over_http2("/readyz").await, (200, false), "health is asked all the same");
     drop(socket);
-    running.until("room", async || over_http2().await.is_ok()).await;
+    running.until("room", async || over_http2("/session").await == (401, false)).await;
+}
+
+#[tokio::test]
+async fn more_than_a_hundred_fields_get_431_over_either_protocol() {
+    let running = Running::new(|_| {});
+    let mut connection = running.connect().await;
+    let most = head("GET", "/readyz", &"X: y\r\n".repeat(90));
+    assert_eq!(connection.ask(&most).await.status, 200);
+    let over = head("GET", "/readyz", &"X: y\r\n".repeat(110));
+    assert_eq!(connection.ask(&over).await.status, 431);
+    for (fields, status) in [(90, 200), (110, 431)] {
+        let mut headers = HeaderMap::new();
+        for _ in 0..fields {
+            headers.append("x", HeaderValue::from_static("y"));
+        }
+        let url = format!("http://{HOST}/readyz");
+        let answer = running.http2().get(&url).headers(headers).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{fields} fields");
+    }
 }
 
 #[tokio::test]
@@ -472,6 +495,20 @@ async fn a_stop_answers_the_first_request_of_a_connection_that_was_just_opened()
     assert_eq!(fresh.ask(&head("GET", "/session", "")).await.status, 401);
     fresh.closed_after().await;
     timeout(SOON, running.serving).await.expect("the end").unwrap();
+}
+
+/// A load balancer keeps connections, and may be sending on one just when the service stops.
+#[tokio::test]
+async fn a_stop_answers_a_request_that_is_on_its_way_over_a_kept_connection() {
+    let running = Running::new(|_| {});
+    let mut kept = running.connect().await;
+    assert_eq!(kept.ask(&ready()).await.status, 200);
+    running.stop.send(Stopping::Closing).unwrap();
+    sleep(millis(100)).await;
+    let answer = kept.ask(&head("GET", "/session", "")).await;
+    assert_eq!(answer.status, 401);
+    assert!(answer.headers.contains("connection: close"), "{answer:?}");
+    kept.closed_after().await;
 }
 
 #[tokio::test]

@@ -177,6 +177,19 @@ async fn a_thousand_bodies_of_a_megabyte_get_413_and_are_not_kept() {
     service.assert_peak_under(bound(1000), "1,000 long bodies");
 }
 
+/// Each byte of a body in a chunk of its own, without an end.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_in_one_byte_chunks_are_not_kept_either() {
+    raise_open_files(2_000);
+    let service = Service::with("[limits]\nconnections = 300").await;
+    let head = service.head("POST", "/session/cookies", "Transfer-Encoding: chunked\r\n");
+    let slow = open(&service, 290, &format!("{head}{}", "1\r\nx\r\n".repeat(16_000))).await;
+    sleep(Duration::from_secs(1)).await;
+    service.assert_peak_under(bound(300), "290 bodies in one-byte chunks");
+    service.assert_answers("beside 290 bodies in one-byte chunks").await;
+    drop(slow);
+}
+
 #[derive(Debug, Deserialize)]
 struct Flooded {
     closed: u64,
@@ -213,6 +226,7 @@ async fn floods_of_http2_frames_stay_within_the_bound_and_leave_others_their_ans
         ("continuation", 1000, true),
         ("empty_continuation", 1000, true),
         ("header_bomb", 50, false),
+        ("many_fields", 100, false),
         ("unread_answers", 400, false),
         ("unread_bodies", 200, false),
         ("pings", 200, false),

@@ -135,6 +135,21 @@ def header_bomb(client, count):
         client.drain()
 
 
+def many_fields(client, count):
+    """Sends thousands of fields of three bytes with each request, and a body that never ends."""
+    handshake(client)
+    encoder = hpack.Encoder()
+    request = encoder.encode([(":method", "POST"), *client.request()[1:]])
+    # Literal fields without indexing, each with a name of two letters and no value.
+    fields = b"".join(b"\x00\x02" + bytes([97 + n % 26, 97 + n // 26 % 26]) + b"\x00" for n in range(2250))
+    for number in range(count):
+        head = frames.HeadersFrame(2 * number + 1, data=request + fields)
+        head.flags.add("END_HEADERS")
+        client.send(head.serialize())
+        yield number
+        client.drain()
+
+
 def unread_answers(client, count):
     """Asks and asks, and allows the server to send no byte of any body."""
     handshake(client, {frames.SettingsFrame.INITIAL_WINDOW_SIZE: 0})
@@ -190,6 +205,7 @@ FLOODS = {
         continuation,
         empty_continuation,
         header_bomb,
+        many_fields,
         unread_answers,
         unread_bodies,
         pings,
