@@ -41,6 +41,7 @@ impl Report {
 
     pub(crate) fn save(&self) -> anyhow::Result<()> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench.md");
+        std::fs::create_dir_all(path.parent().context("no folder")?)?;
         std::fs::write(&path, &self.text).with_context(|| path.display().to_string())?;
         self.progress(&format!("done; the figures are in {}", path.display()));
         Ok(())

@@ -50,6 +50,10 @@ fuzz() {
         -artifact_prefix="fuzz/artifacts/$target/" -dict=fuzz/words.dict \
         -max_total_time="$SECONDS_EACH" -max_len="$longest" -timeout=10 -rss_limit_mb=2048 \
         -print_final_stats=1 -verbosity=1 >"$log" 2>&1; then
+        # Cargo may take a build from elsewhere for this one.
+        if ! grep -q '^INFO: Loaded .* modules' "$log" || grep -q 'instrumented for coverage' "$log"; then
+            fail "$target was built without counters: run 'cargo clean -p edgemint -p edgemint-fuzz' first"
+        fi
         sed -n 's/^stat::number_of_executed_units: */fuzz:   inputs tried: /p' "$log"
     else
         grep -v -e '^#' -e '^INFO:' -e '^WARNING:' "$log" | head -n 80 >&2

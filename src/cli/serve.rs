@@ -45,10 +45,7 @@ async fn serve(
     let server = Server::bind(state.clone(), config.to_owned(), process)?;
     let signals = Signals::listen()?;
     announce(&state, &server)?;
-    if let Err(error) = manager.tell(READY) {
-        let problem = format!("{error:#}");
-        tracing::warn!(target: OPERATION, event = "manager.silent", problem, "served all the same");
-    }
+    manager.tell(READY)?;
     let (stop, stopping) = watch::channel(Stopping::No);
     tokio::select! {
         () = server.serve(stopping) => {}

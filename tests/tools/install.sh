@@ -123,6 +123,8 @@ start_no_daemons() {
     policy=/usr/sbin/policy-rc.d
     [ ! -e "$policy" ] || return 0
     trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    # A shell that a signal ends may run no trap for EXIT.
+    trap 'exit 130' HUP INT TERM
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
 }
