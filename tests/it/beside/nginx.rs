@@ -1,3 +1,5 @@
+use std::os::unix::fs::MetadataExt as _;
+
 use serde_json::json;
 
 use super::*;
@@ -30,7 +32,7 @@ pub(super) async fn run(text: &str, port: u16) -> WebServer {
     fs::write(at.join("site.conf"), text).unwrap();
     fs::write(at.join("nginx.conf"), main_configuration(at)).unwrap();
     let nginx = || {
-        let mut command = Command::new(program("nginx"));
+        let mut command = unprivileged(program("nginx"));
         command.arg("-p").arg(at).arg("-c").arg(at.join("nginx.conf"));
         command.arg("-e").arg(at.join("error.log"));
         command
@@ -40,6 +42,17 @@ pub(super) async fn run(text: &str, port: u16) -> WebServer {
     assert!(check.status.success() && said.is_empty(), "nginx -t: {said}");
     assert_eq!(fs::read_to_string(log).unwrap(), "", "nginx -t");
     WebServer::start(&mut nginx(), port, folder).await
+}
+
+/// A program that may read what its user may. Root's usual way round the modes of files is none that
+/// nginx's workers have.
+fn unprivileged(program: PathBuf) -> Command {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.arg("--bounding-set=-dac_override,-dac_read_search").arg(program);
+    command
 }
 
 /// What Debian's own nginx.conf says, as far as it matters, with every path in one folder.
@@ -258,6 +271,20 @@ async fn a_refused_credential_is_told_by_edgemints_own_page() {
     let forged = format!("{SCRIPT}x-amzn-oidc-data: a.b.c\r\nContent-Length: 5\r\n\r\nhello");
     let script = site.ask("POST", "/main.js", &forged).await;
     assert_eq!((script.status, script.header("content-type")), (401, "application/problem+json"));
+}
+
+#[tokio::test]
+async fn a_file_that_nginx_may_not_read_stays_refused() {
+    let site = start(CONFIG, GUARD).await;
+    let file = site.viewer().join("main.js");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    let mut ada = site.browser(Some(person("Ada")));
+    for answer in [ada.fetch("/main.js").await, ada.open("/main.js").await] {
+        assert_eq!((answer.status, answer.header("content-type")), (403, "text/html"));
+        assert!(!answer.body.contains("resources"), "{answer:?}");
+    }
+    assert_eq!(site.browser(None).fetch("/main.js").await.status, 401);
+    assert_eq!(ada.open("/").await.status, 200);
 }
 
 #[tokio::test]
