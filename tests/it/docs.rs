@@ -149,6 +149,29 @@ fn the_steps_from_the_cron_job_show_what_is_there() {
     }
 }
 
+/// The configuration of before gives its cookie to whoever reaches nginx, and the load balancer's rule
+/// lets everybody reach it.
+#[test]
+fn on_the_way_from_the_cron_job_nginx_is_replaced_before_the_load_balancer_lets_anybody_in() {
+    let text = document("docs/FROM-CRON.md");
+    let at = |part: &str| {
+        assert_eq!(text.matches(part).count(), 1, "{part}");
+        text.find(part).unwrap()
+    };
+    let places = [
+        "The ways back are taken in reverse order",
+        "\n## 3. nginx\n",
+        "health check: path `/readyz`",
+        "# cp deploy/nginx/pages.conf /etc/nginx/sites-available/viewer\n",
+        "# rm /etc/nginx/sites-enabled/neuroglancer\n",
+        "\n## 4. The load balancer\n",
+        "| `/session`, `/session/*` | **allow** |",
+        "\n## 5. The end of the shared cookie\n",
+    ]
+    .map(at);
+    assert!(places.is_sorted(), "{places:?}");
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
     for name in [

@@ -247,15 +247,17 @@ impl Machine {
         let folder = site.folder.path().join("machine");
         let system = folder.join("system");
         std::fs::create_dir_all(system.join("edgemint.service.d")).unwrap();
+        std::fs::create_dir_all(system.join("edgemint.socket.d")).unwrap();
         std::fs::create_dir_all(folder.join("etc")).unwrap();
-        let socket = format!("ListenStream=127.0.0.1:{}", site.port);
-        let socket = read("edgemint.socket").replace("ListenStream=0.0.0.0:8080", &socket);
+        // As in docs/FROM-CRON.md: the empty line takes the unit's own port away.
+        let port = format!("[Socket]\nListenStream=\nListenStream=127.0.0.1:{}\n", site.port);
         let log = "StandardOutput=append:/run/test/log\nStandardError=append:/run/test/log\n";
         for (name, content) in [
             ("sysinit.target", "[Unit]\nDefaultDependencies=no\n"),
             ("basic.target", "[Unit]\nDefaultDependencies=no\n"),
             ("test.target", "[Unit]\nRequires=edgemint.socket\nAfter=edgemint.socket\n"),
-            ("edgemint.socket", &socket),
+            ("edgemint.socket", &read("edgemint.socket")),
+            ("edgemint.socket.d/port.conf", &port),
             ("edgemint.service", &read("edgemint.service")),
             ("edgemint.service.d/log.conf", &format!("[Service]\n{log}")),
         ] {

@@ -18,6 +18,34 @@ fn with_the_shared_cookie(site: &Site, port: u16) -> String {
     )
 }
 
+/// Why docs/FROM-CRON.md replaces nginx before the load balancer lets anybody reach `/session/`.
+#[tokio::test]
+async fn only_the_old_configuration_gives_cookies_to_whoever_asks() {
+    let mut site = Site::of(CONFIG);
+    let paths = ["/session/x", "/session", "/session/cookies", "/session/login", "/readyz", "/"];
+    let given = async |site: &Site, path: &str| {
+        let mut count = 0;
+        for headers in [NAVIGATION, SCRIPT] {
+            let answer = site.browser(None).ask("GET", path, headers).await;
+            count += answer.all("set-cookie").filter(|line| line.contains("CloudFront-")).count();
+        }
+        count
+    };
+    let port = free_port();
+    site.web = Some(run(&with_the_shared_cookie(&site, port), port).await);
+    for path in paths {
+        assert_eq!(given(&site, path).await, 6, "{path}");
+    }
+    // What the load balancer's health check asks for while it is this one's turn.
+    assert_eq!(site.browser(None).fetch("/readyz").await.status, 200);
+
+    let port = free_port();
+    site.web = Some(run(&site.shipped(PAGES, "listen 8080", port), port).await);
+    for path in paths {
+        assert_eq!(given(&site, path).await, 0, "{path}");
+    }
+}
+
 /// The steps of docs/FROM-CRON.md, there and back, in a browser that comes at each of them and in one
 /// that comes late.
 #[tokio::test]
