@@ -1,5 +1,6 @@
 //! The accept loop: every timeout and limit of a connection is set here.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -153,17 +154,26 @@ impl Connection {
         let router = TowerToHyperService::new(self.router.clone());
         let (account, answers) = (activity.clone(), self.answers.clone());
         let peer = Peer(self.peer.ip());
+        let closing = self.closed.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
+            let version = request.version();
             let begun = place_for(&request, &answers).map(|place| {
                 request.extensions_mut().insert(peer);
                 (account.begin(place), router.call(request))
             });
+            let closing = closing.clone();
             async move {
                 let (answering, answer) = match begun {
                     Ok(begun) => begun,
                     Err(status) => return Ok(bare(status)),
                 };
-                answer.await.map(|response| answering.until_sent(response))
+                let mut response = answer.await?;
+                // So that nobody sends another request into the end of the connection.
+                if *closing.borrow() && version < Version::HTTP_2 {
+                    let value = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, value);
+                }
+                Ok::<_, Infallible>(answering.until_sent(response))
             }
         });
         let mut serving = pin!(builder.serve_connection(socket, service));
