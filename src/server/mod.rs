@@ -8,8 +8,8 @@
 //! | everything else | `viewer` |
 //! | `/metrics`, on its own listener | `admin` |
 //!
-//! A request passes, in this order: its number, the limit of requests at once, the host's name, the
-//! time limit, the body's limit, and then its handler. Errors become answers in `error` only.
+//! A request passes, in this order: its number, the host's name, the body's limits, the limit of requests
+//! at once, the time limit, and then its handler. Errors become answers in `error` only.
 
 mod accept;
 mod admin;
