@@ -14,8 +14,8 @@ use edgemint::demo::load_balancer::serve_public_keys;
 use edgemint::demo::people::Person;
 use edgemint::demo::tokens::{AccessTokenFacts, AccessTokenSigner, ClaimsHeader, ClaimsSigner};
 use edgemint::identity::Subject;
-use edgemint::keystore;
-use edgemint::signing::{PrivateKey, generate_rsa_pem};
+use edgemint::keystore::Folder;
+use edgemint::signing::{KeyKind, PrivateKey, generate_pem};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -63,7 +63,7 @@ impl Site {
         let claims_keys = runtime.block_on(serve_claims_keys(claims.clone()))?;
         let issuer = runtime.block_on(serve_jwks(access.jwks_json()))?;
         let tokens = mint(&claims, &access, &issuer)?;
-        let key_pem = generate_rsa_pem()?.to_string();
+        let key_pem = generate_pem(KeyKind::Rsa)?.to_string();
         let folder = tempfile::tempdir()?;
         let site = Self { folder, key_pem, issuer, claims, access, tokens, claims_keys, runtime };
         site.write()?;
@@ -126,7 +126,11 @@ format = "json"
     }
 
     fn write(&self) -> anyhow::Result<()> {
-        keystore::import(&self.path("keys"), &KEY_PAIR_ID.parse()?, &self.key_pem)?;
+        Folder::new(self.path("keys")).import(
+            &KEY_PAIR_ID.parse()?,
+            &self.key_pem,
+            SystemClock.now(),
+        )?;
         let public = PrivateKey::from_pem(&self.key_pem)?.public().to_pem()?;
         fs::write(self.public_key(), public)?;
         let lines = self.tokens.iter().map(|one| format!("{} {}\n", one.claims, one.access));

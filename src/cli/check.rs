@@ -71,7 +71,7 @@ fn describe(snapshot: &Snapshot) {
     for rule in &config.rules {
         line("rule", &describe_rule(rule));
     }
-    let key = snapshot.ring.active();
+    let key = &snapshot.ring.active;
     line("keys", &format!("{} signs, {}, {}", key.id, key.key.public().kind(), config.keys.hash));
     match &snapshot.bundle {
         Some(bundle) => line(

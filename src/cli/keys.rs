@@ -9,7 +9,9 @@ use serde_json::json;
 use super::Done;
 use super::files::read_pem;
 use super::output::{say, say_json};
-use crate::keystore;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{DEFAULT_KMS_KEY, KeySource};
+use crate::keystore::{Aws, Keystore};
 use crate::signing::{KeyPairId, KeyState};
 
 /// What to do with keys.
@@ -23,9 +25,9 @@ pub(super) enum Action {
     ///   openssl pkey -in key.pem -pubout
     #[command(verbatim_doc_comment)]
     Import {
-        /// The folder that keys.source names as dir:FOLDER; made if it is not there.
-        #[arg(long, value_name = "FOLDER", default_value = "keys")]
-        dir: PathBuf,
+        /// Where keys are, as keys.source names it: dir:FOLDER or ssm:/PATH.
+        #[arg(long, value_name = "SOURCE", default_value = "dir:keys", value_parser = KeySource::parse)]
+        source: KeySource,
         /// The ID that CloudFront shows for the public half.
         #[arg(long, value_name = "ID")]
         key_pair_id: KeyPairId,
@@ -39,10 +41,16 @@ pub(super) enum Action {
 }
 
 pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
-    let Action::Import { dir, key_pair_id, json, key } = action;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(import(action))
+}
+
+async fn import(action: &Action) -> anyhow::Result<Done> {
+    let Action::Import { source, key_pair_id, json, key } = action;
     let pem = read_pem(key)?;
-    let imported = keystore::import(dir, key_pair_id, &pem)
-        .with_context(|| format!("cannot import {}", key.display()))?;
+    let store = Keystore::open(source, DEFAULT_KMS_KEY, &Aws::new()).await?;
+    let imported = store.import(key_pair_id, &pem, SystemClock.now()).await;
+    let imported = imported.with_context(|| format!("cannot import {}", key.display()))?;
     if *json {
         say_json(&json!({
             "key_pair_id": imported.id.to_string(),
@@ -51,7 +59,7 @@ pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
         }))?;
         return Ok(Done::Yes);
     }
-    say(&format!("{} is {} in {}", imported.id, imported.state, dir.display()));
+    say(&format!("{} is {} in {source}", imported.id, imported.state));
     say(&format!("fingerprint of the public half: {}", imported.fingerprint));
     if imported.state == KeyState::Staged {
         say("Another key signs; this one waits.");

@@ -64,7 +64,7 @@ fn announce(state: &AppState, server: &Server) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         %listen,
         public_url = %snapshot.config.site.public_url,
-        key = %snapshot.ring.active().id,
+        key = %snapshot.ring.active.id,
         rules = snapshot.config.rules.len(),
         "ready"
     );

@@ -1,7 +1,10 @@
 //! `[keys]`: where signing keys come from.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::quantity::duration_within;
 use super::raw;
 use super::source::Problems;
 use crate::signing::HashAlgorithm;
@@ -13,6 +16,11 @@ pub struct Keys {
     pub source: KeySource,
     /// The digest under signatures.
     pub hash: HashAlgorithm,
+    /// How often Parameter Store is asked for a change. A folder is looked at every two seconds.
+    pub poll_interval: Duration,
+    /// How long keys go on signing while their source does not answer. A rotation that cannot ask
+    /// the instances waits as long before it retires a key.
+    pub max_outage: Duration,
 }
 
 /// A place that holds a key ring.
@@ -27,6 +35,68 @@ pub enum KeySource {
         /// What `LoadCredential=` calls the ring.
         name: String,
     },
+    /// Parameters under a path.
+    ParameterStore(ParameterPath),
+}
+
+/// A path in Parameter Store, such as `/edgemint/prod`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParameterPath(String);
+
+impl ParameterPath {
+    /// The levels that Parameter Store allows, less those that are added.
+    const MAX_LEVELS: usize = 13;
+
+    /// Reads a path: names of letters, digits, `.`, `-` and `_`, each behind a slash.
+    ///
+    /// # Errors
+    /// A text for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        let names: Vec<&str> = text.split('/').skip(1).collect();
+        let usable = text.starts_with('/')
+            && text.len() <= 512
+            && names.len() <= Self::MAX_LEVELS
+            && names.iter().all(|name| !name.is_empty() && name.chars().all(allowed));
+        if !usable {
+            return Err(format!(
+                "{text:?} is no path of parameters; write for example /edgemint/prod"
+            ));
+        }
+        let first = names[0].to_ascii_lowercase();
+        if first.starts_with("aws") || first.starts_with("ssm") {
+            return Err(format!("{text:?}: AWS keeps names that begin with aws or ssm for itself"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ParameterPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// As it is written in the configuration.
+impl fmt::Display for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "dir:{}", path.display()),
+            Self::Credential { name, .. } => write!(f, "credential:{name}"),
+            Self::ParameterStore(path) => write!(f, "ssm:{path}"),
+        }
+    }
+}
+
+impl KeySource {
+    /// Reads `dir:FOLDER` or `ssm:/PATH`, as the command line does; folders are relative to the
+    /// working directory.
+    ///
+    /// # Errors
+    /// A text for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parse_source(text, Path::new(""), None)
+    }
 }
 
 pub(super) fn check(
@@ -42,7 +112,16 @@ pub(super) fn check(
         None => Some(HashAlgorithm::default()),
         Some(text) => problems.take("keys.hash", text.parse()),
     };
-    Some(Keys { source: source?, hash: hash? })
+    let poll = raw.poll_interval.as_ref();
+    let poll_interval = duration_within("keys.poll_interval", poll, 30, 1..=3600, problems);
+    let outage = raw.max_outage.as_ref();
+    let max_outage = duration_within("keys.max_outage", outage, 86_400, 60..=2_592_000, problems);
+    Some(Keys {
+        source: source?,
+        hash: hash?,
+        poll_interval: poll_interval?,
+        max_outage: max_outage?,
+    })
 }
 
 fn parse_source(
@@ -50,10 +129,14 @@ fn parse_source(
     folder: &Path,
     credentials: Option<&Path>,
 ) -> Result<KeySource, String> {
-    let unknown =
-        || format!("{text:?} is no source of keys; write dir:FOLDER, or credential:NAME in a unit");
+    let unknown = || {
+        format!(
+            "{text:?} is no source of keys; write dir:FOLDER, ssm:/PATH, or credential:NAME in a unit"
+        )
+    };
     match text.split_once(':') {
         Some(("dir", path)) if !path.is_empty() => Ok(KeySource::Folder(folder.join(path))),
+        Some(("ssm", path)) => ParameterPath::parse(path).map(KeySource::ParameterStore),
         Some(("credential", name)) if is_credential(name) => match credentials {
             Some(folder) => {
                 Ok(KeySource::Credential { folder: folder.to_owned(), name: name.to_owned() })

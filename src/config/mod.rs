@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod quantity;
 pub mod raw;
+mod rotation;
 mod rules;
 mod site;
 mod source;
@@ -22,9 +23,12 @@ use std::path::Path;
 pub use self::alb::{AlbFront, Groups, KeyUrl};
 pub use self::distribution::Distribution;
 pub use self::environment::{Environment, handed_over_listeners, process_environment};
-pub use self::keys::{KeySource, Keys};
+pub use self::keys::{KeySource, Keys, ParameterPath};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::rotation::{
+    DEFAULT_KMS_KEY, Instance, KeyGroupId, ProbeUrl, Rotation, TargetGroupArn,
+};
 pub use self::site::Site;
 pub use self::source::{ConfigError, Problem};
 use self::source::{Problems, Source};
@@ -44,6 +48,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Where signing keys come from.
     pub keys: Keys,
+    /// What the commands that rotate keys need to know.
+    pub rotation: Rotation,
     /// The viewer bundle, if there is one.
     pub viewer: Option<Viewer>,
     /// How the log is written.
@@ -92,6 +98,7 @@ fn check(
         distribution::check(raw.distribution.unwrap_or_default(), site.as_ref(), problems);
     let rules = rules::check(raw.rule.unwrap_or_default(), &distributions, problems);
     let keys = keys::check(raw.keys, folder, credentials, problems);
+    let rotation = rotation::check(raw.rotation, &distributions, problems);
     let viewer = viewer::check(raw.viewer, folder, problems);
     let log = log::check(&raw.log.unwrap_or_default(), problems);
     let limits = limits::check(&raw.limits.unwrap_or_default(), problems);
@@ -101,6 +108,7 @@ fn check(
         distributions,
         rules,
         keys: keys?,
+        rotation: rotation?,
         viewer,
         log: log?,
         limits: limits?,

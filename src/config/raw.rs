@@ -35,6 +35,8 @@ pub struct Config {
     pub rule: Option<Vec<Rule>>,
     /// Where signing keys come from.
     pub keys: Option<Keys>,
+    /// What the commands that rotate keys need to know.
+    pub rotation: Option<Rotation>,
     /// The viewer bundle.
     pub viewer: Option<Viewer>,
     /// How the log is written.
@@ -129,10 +131,30 @@ pub struct Allow {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Keys {
-    /// `dir:<folder>` or `credential:<name>`.
+    /// `dir:<folder>`, `credential:<name>` or `ssm:<path>`.
     pub source: Option<String>,
     /// `sha1` or `sha256`.
     pub hash: Option<String>,
+    /// How often the source is asked for a change.
+    pub poll_interval: Option<Duration>,
+    /// How long keys go on signing while the source does not answer.
+    pub max_outage: Option<Duration>,
+}
+
+/// `[rotation]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// The ID of the trusted key group.
+    pub key_group: Option<String>,
+    /// A small private object that new keys are tried on.
+    pub probe: Option<String>,
+    /// Where each instance of the service answers `/readyz`.
+    pub instances: Option<Vec<String>>,
+    /// The load balancer's target group, to discover instances.
+    pub target_group: Option<String>,
+    /// The KMS key that encrypts private keys in Parameter Store.
+    pub kms_key: Option<String>,
 }
 
 /// `[viewer]`.

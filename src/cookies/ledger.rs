@@ -66,7 +66,7 @@ impl KeyMark {
     /// Marks a key by its ID and its fingerprint, since an ID may be given to another key.
     #[must_use]
     pub fn of(key: &SigningKey) -> Self {
-        Self(first_bytes([key.id.to_string().as_str(), key.key.fingerprint()]))
+        Self(first_bytes([key.id.to_string().as_str(), key.key.fingerprint().as_str()]))
     }
 
     fn parse(text: &str) -> Option<Self> {

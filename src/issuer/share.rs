@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use super::IssueError;
 use crate::clock::EpochSeconds;
 use crate::policy::Policy;
-use crate::signing::{HashAlgorithm, KeyPairId, SignedPolicy, SigningKey};
+use crate::signing::{Fingerprint, HashAlgorithm, KeyPairId, SignedPolicy, SigningKey};
 
 /// The most policies that are kept. Each takes about a kilobyte.
 const MAX_POLICIES: usize = 10_000;
@@ -18,7 +18,7 @@ struct Key {
     policy: Policy,
     id: KeyPairId,
     /// An ID may be given to another key, if only to mend a mistake.
-    fingerprint: String,
+    fingerprint: Fingerprint,
     hash: HashAlgorithm,
 }
 
@@ -40,7 +40,7 @@ impl SharedPolicies {
         let key = Key {
             policy: policy.clone(),
             id: key.id.clone(),
-            fingerprint: key.key.fingerprint().to_owned(),
+            fingerprint: key.key.fingerprint().clone(),
             hash,
         };
         let cell = self.cell(key, now);

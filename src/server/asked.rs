@@ -101,7 +101,7 @@ impl Asked {
         };
         match &issued {
             Ok(issued) => {
-                let key = &self.snapshot.ring.active().id;
+                let key = &self.snapshot.ring.active.id;
                 record::issued(&self.id, identity, issued, key, self.address());
                 self.state.metrics().attempted(Outcome::Issued);
             }
@@ -148,7 +148,7 @@ impl Asked {
             identity,
             host: config.site.public_url.host(),
             distributions: &config.distributions,
-            key: self.snapshot.ring.active(),
+            key: &self.snapshot.ring.active,
             hash: config.keys.hash,
             ledger,
             wanted,

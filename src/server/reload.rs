@@ -66,7 +66,7 @@ async fn reload(state: &AppState, file: &Path, environment: &Environment) -> Res
     let loaded = loading.await.map_err(|error| error.to_string())?;
     let snapshot = loaded.map_err(|error| error.to_string())?;
     warn_about_ports(state, &snapshot);
-    let key = snapshot.ring.active().id.to_string();
+    let key = snapshot.ring.active.id.to_string();
     let rules = snapshot.config.rules.len();
     state.swap(snapshot);
     state.metrics().reloaded(true);

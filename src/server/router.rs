@@ -47,7 +47,7 @@ async fn healthy() -> &'static str {
 
 /// Able to sign: there is always a key, or the service would not have started.
 async fn ready(State(state): State<AppState>) -> Response {
-    let key = state.snapshot().ring.active().id.to_string();
+    let key = state.snapshot().ring.active.id.to_string();
     let (status, word) = if state.is_ready() {
         (StatusCode::OK, "ready")
     } else {

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bundle::{self, Bundle};
 use crate::config::{self, Config, ConfigError, Environment, KeySource};
-use crate::keystore::{self, KeystoreError};
-use crate::signing::KeyRing;
+use crate::keystore::{self, ActiveRing, Credential, Folder, KeystoreError};
 
 /// Everything that a request is answered by.
 #[derive(Debug)]
@@ -16,7 +15,7 @@ pub struct Snapshot {
     /// The checked configuration.
     pub config: Config,
     /// The keys.
-    pub ring: KeyRing,
+    pub ring: ActiveRing,
     /// The viewer bundle, if one is served.
     pub bundle: Option<Bundle>,
 }
@@ -43,8 +42,13 @@ impl Snapshot {
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, SnapshotError> {
         let config = config::load(file, environment)?;
         let ring = match &config.keys.source {
-            KeySource::Folder(folder) => keystore::load(folder)?,
-            KeySource::Credential { folder, name } => keystore::load_credential(folder, name)?,
+            KeySource::Folder(folder) => Folder::new(folder).load()?,
+            KeySource::Credential { folder, name } => {
+                Credential { folder: folder.clone(), name: name.clone() }.load()?
+            }
+            KeySource::ParameterStore(_) => {
+                return Err(KeystoreError::NoActive("ssm".to_owned()).into());
+            }
         };
         let bundle = match &config.viewer {
             None => None,
@@ -66,7 +70,7 @@ impl Snapshot {
         let manifest = match &self.config.keys.source {
             KeySource::Folder(folder) => Some(folder.join(keystore::MANIFEST)),
             // A unit's credentials stay as they are for as long as it runs.
-            KeySource::Credential { .. } => None,
+            KeySource::Credential { .. } | KeySource::ParameterStore(_) => None,
         };
         manifest.into_iter().chain([config_file.to_owned()]).collect()
     }

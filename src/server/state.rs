@@ -37,7 +37,7 @@ impl AppState {
         let issuer = Issuer::new(limits.signing_threads, limits.signing_queue, move || {
             counted.signatures.inc();
         });
-        metrics.signing_with(&snapshot.ring.active().id.to_string());
+        metrics.signing_with(&snapshot.ring.active.id.to_string());
         Self(Arc::new(Shared {
             snapshot: ArcSwap::from_pointee(snapshot),
             authenticator: Authenticator::new(clock.clone(), fetcher, cache_limits),
@@ -57,7 +57,7 @@ impl AppState {
 
     /// Swaps the snapshot; requests at work keep theirs.
     pub fn swap(&self, snapshot: Snapshot) {
-        self.0.metrics.signing_with(&snapshot.ring.active().id.to_string());
+        self.0.metrics.signing_with(&snapshot.ring.active.id.to_string());
         self.0.snapshot.store(Arc::new(snapshot));
     }
 

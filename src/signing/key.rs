@@ -4,7 +4,7 @@
 //! in aws-lc-rs for SHA-256 and in OpenSSL for SHA-1, which aws-lc-rs does not sign; the `rsa` crate
 //! leaks timing there (RUSTSEC-2023-0071).
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,14 +13,17 @@ use aws_lc_rs::signature::{EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use rsa::pkcs8::EncodePublicKey as _;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::algorithm::HashAlgorithm;
+use super::fingerprint::Fingerprint;
 use super::pem::{self, KeyError};
 use super::published;
 
 /// The public key ID that CloudFront assigned, such as `K2JCJMDEHXQW5F`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct KeyPairId(String);
 
 /// A text that cannot be a public key ID.
@@ -38,6 +41,20 @@ impl FromStr for KeyPairId {
         let usable =
             (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
         if usable { Ok(Self(text.to_owned())) } else { Err(KeyPairIdError) }
+    }
+}
+
+impl TryFrom<String> for KeyPairId {
+    type Error = KeyPairIdError;
+
+    fn try_from(text: String) -> Result<Self, KeyPairIdError> {
+        text.parse()
+    }
+}
+
+impl From<KeyPairId> for String {
+    fn from(id: KeyPairId) -> Self {
+        id.0
     }
 }
 
@@ -63,7 +80,7 @@ pub struct PrivateKey {
     with_sha1: PKey<Private>,
     with_sha256: Sha256Signer,
     public: PublicKey,
-    fingerprint: String,
+    fingerprint: Fingerprint,
 }
 
 pub(super) enum Sha256Signer {
@@ -91,7 +108,7 @@ impl PrivateKey {
 
     /// The fingerprint of the public half; see [`PublicKey::fingerprint`].
     #[must_use]
-    pub fn fingerprint(&self) -> &str {
+    pub const fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
     }
 
@@ -183,20 +200,15 @@ impl PublicKey {
         }
     }
 
-    /// SHA-256 of the SPKI DER, in lower-case hexadecimal: what
-    /// `openssl pkey -pubin -outform DER | sha256sum` prints.
+    /// What tells this key from every other.
     #[must_use]
-    pub fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self) -> Fingerprint {
         let der = match self {
             Self::Rsa(key) => key.to_public_key_der(),
             Self::P256(key) => key.to_public_key_der(),
         };
         let der = der.map(rsa::pkcs8::Document::into_vec).unwrap_or_default();
-        let mut hexadecimal = String::with_capacity(64);
-        for byte in Sha256::digest(der) {
-            let _ = write!(hexadecimal, "{byte:02x}");
-        }
-        hexadecimal
+        Fingerprint::of(&Sha256::digest(der).into())
     }
 
     /// Whether the private half is public knowledge, in `keys-example/`.

@@ -5,6 +5,7 @@
 //! libraries than the signer's: a mistake in one is not repeated in the other.
 
 mod algorithm;
+mod fingerprint;
 mod generate;
 mod key;
 mod pem;
@@ -14,10 +15,11 @@ mod sign;
 pub mod verify;
 
 pub use self::algorithm::{HashAlgorithm, UnknownHash};
-pub use self::generate::generate_rsa_pem;
+pub use self::fingerprint::{Fingerprint, FingerprintError};
+pub use self::generate::{KeyKind, generate_pem};
 pub use self::key::{KeyPairId, KeyPairIdError, PrivateKey, PublicKey, SigningKey};
 pub use self::pem::KeyError;
-pub use self::ring::{KeyRing, KeyState, RingError, RingMember};
+pub use self::ring::{KeyRing, KeyState, MAX_KEYS, RingError, RingMember, Rotation};
 pub use self::sign::{SignError, SignedPolicy, sign};
 
 #[cfg(doc)]

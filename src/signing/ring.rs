@@ -1,20 +1,43 @@
 //! The key ring: signing keys and their states, exactly one of them active.
+//!
+//! A ring is a value. Each transition returns a new ring or says why not, and is a pure function of
+//! the ring and the time:
+//!
+//! ```text
+//! (nothing) ── stage ──► staged ── promote ──► active ── promote another ──► retiring ── retire ──► retired
+//!                           │                    ▲                              │                      ▲
+//!                           │                    └────── promote (roll back) ───┘                      │
+//!                           └───────────────────────── retire, revoke ─────────────────────────────────┘
+//! ```
+//!
+//! The order is that of the CloudFront Developer Guide, "Rotating key pairs": the old key stays
+//! trusted until its last cookie has expired.
 
 use std::fmt;
-use std::str::FromStr;
 
-use super::key::{KeyPairId, SigningKey};
+use serde::{Deserialize, Serialize};
+
+use super::fingerprint::Fingerprint;
+use super::key::KeyPairId;
+use crate::clock::EpochSeconds;
+
+/// Retired keys that a ring remembers, for people who look back.
+const REMEMBERED: usize = 3;
+
+/// The most keys in a ring. A key group trusts five unless AWS raises its quota.
+pub const MAX_KEYS: usize = 12;
 
 /// Where a key stands in its life: staged → active → retiring → retired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KeyState {
-    /// Known at the edge, signs nothing yet.
+    /// Trusted at the edge, signs nothing yet.
     Staged,
     /// Signs.
     Active,
     /// Signs nothing, but is trusted until its last cookie has expired.
     Retiring,
-    /// Out of the trusted key group.
+    /// Out of the trusted key group, and destroyed.
     Retired,
 }
 
@@ -29,132 +52,347 @@ impl fmt::Display for KeyState {
     }
 }
 
-impl FromStr for KeyState {
-    type Err = RingError;
-
-    fn from_str(text: &str) -> Result<Self, RingError> {
-        [Self::Staged, Self::Active, Self::Retiring, Self::Retired]
-            .into_iter()
-            .find(|state| state.to_string() == text)
-            .ok_or_else(|| RingError::UnknownState(text.to_owned()))
-    }
-}
-
-/// One key of a ring. Only the active one needs its private half at hand.
-#[derive(Clone, Debug)]
+/// One key of a ring: what is known of it in public, and when what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RingMember {
     /// The ID that CloudFront gave the public half.
     pub id: KeyPairId,
+    /// The fingerprint of the public half.
+    pub fingerprint: Fingerprint,
     /// Where the key stands.
     pub state: KeyState,
+    /// When the key was made.
+    pub created: EpochSeconds,
+    /// When it came into the ring, trusted at the edge.
+    pub staged: EpochSeconds,
+    /// When it last began to sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<EpochSeconds>,
+    /// When its last cookie will have expired; known of a retiring key once no instance signs with
+    /// it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retire_after: Option<EpochSeconds>,
+    /// When it left the ring's use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<EpochSeconds>,
 }
 
-/// Signing keys and their states.
-#[derive(Clone, Debug)]
+/// A rotation that was begun and not ended, so that whoever comes next finishes it instead of
+/// beginning another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// The fingerprint of the new key.
+    pub key: Fingerprint,
+    /// When it was begun.
+    pub begun: EpochSeconds,
+}
+
+/// Signing keys and their states. A ring whose keys have never signed has no active one; every other
+/// ring has exactly one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyRing {
-    active: SigningKey,
     members: Vec<RingMember>,
+    rotation: Option<Rotation>,
 }
 
-/// Why keys do not make a ring.
+/// Why keys do not make a ring, or a ring cannot become what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RingError {
-    /// A state that is none of the four.
-    #[error("{0:?} is no state of a key; there are staged, active, retiring and retired")]
-    UnknownState(String),
     /// None or several active keys.
     #[error("exactly one key of a ring is active, here {0} are")]
     ActiveCount(usize),
-    /// An ID that stands twice.
+    /// An ID or a fingerprint that stands twice.
     #[error("the key {0} stands twice in the ring")]
     Duplicate(KeyPairId),
+    /// More keys than anyone needs.
+    #[error("a ring holds at most {MAX_KEYS} keys; retire some first")]
+    Full,
     /// Everybody has the private half.
     #[error(
         "the key {0} is the published one of keys-example/: anyone can sign with it; \
          make a key of your own"
     )]
     Published(KeyPairId),
+    /// No such key.
+    #[error("there is no key {0} in the ring; `edgemint keys list` shows those there are")]
+    Unknown(String),
+    /// A state from which there is no way to the one asked for.
+    #[error("the key {id} is {state}: {reason}")]
+    NotPossible {
+        /// The key.
+        id: KeyPairId,
+        /// Where it stands.
+        state: KeyState,
+        /// Why that does not go.
+        reason: &'static str,
+    },
+    /// Somebody may still sign with the key.
+    #[error(
+        "nobody has confirmed yet that every instance stopped signing with {0}; \
+         `edgemint keys rotate` asks them"
+    )]
+    NotConfirmed(KeyPairId),
+    /// Cookies of the key are still out.
+    #[error("the last cookie of {id} expires at {until}; retire it then")]
+    TooEarly {
+        /// The key.
+        id: KeyPairId,
+        /// When it can be retired.
+        until: EpochSeconds,
+    },
+    /// Another rotation is under way.
+    #[error("a rotation begun at {begun} is under way; `edgemint keys rotate` finishes it")]
+    UnderWay {
+        /// When.
+        begun: EpochSeconds,
+    },
 }
 
 impl KeyRing {
-    /// Returns the ID of the one active member.
+    /// Assembles a ring from its parts, as a store holds them.
     ///
     /// # Errors
-    /// [`RingError`] when a member stands twice or not exactly one is active.
-    pub fn active_id(members: &[RingMember]) -> Result<&KeyPairId, RingError> {
+    /// [`RingError`] when a key stands twice, or not exactly one is active although one has signed.
+    pub fn new(members: Vec<RingMember>, rotation: Option<Rotation>) -> Result<Self, RingError> {
+        if members.len() > MAX_KEYS {
+            return Err(RingError::Full);
+        }
         for (at, member) in members.iter().enumerate() {
-            if members[..at].iter().any(|earlier| earlier.id == member.id) {
+            let same = |other: &RingMember| {
+                other.id == member.id || other.fingerprint == member.fingerprint
+            };
+            if members[..at].iter().any(same) {
                 return Err(RingError::Duplicate(member.id.clone()));
             }
         }
-        let mut active = members.iter().filter(|member| member.state == KeyState::Active);
-        match (active.next(), active.count()) {
-            (Some(member), 0) => Ok(&member.id),
-            (first, rest) => Err(RingError::ActiveCount(rest + usize::from(first.is_some()))),
+        let active = members.iter().filter(|member| member.state == KeyState::Active).count();
+        let untouched = members.iter().all(|member| member.promoted.is_none());
+        if active == 1 || (active == 0 && untouched) {
+            return Ok(Self { members, rotation });
         }
+        Err(RingError::ActiveCount(active))
     }
 
-    /// Assembles a ring around the private half of its active key.
-    ///
-    /// # Errors
-    /// [`RingError`] when the members make no ring, `active` is not its active member, or everybody
-    /// has the key.
-    pub fn new(members: Vec<RingMember>, active: SigningKey) -> Result<Self, RingError> {
-        if *Self::active_id(&members)? != active.id {
-            return Err(RingError::ActiveCount(0));
-        }
-        if active.key.public().is_published() {
-            return Err(RingError::Published(active.id));
-        }
-        Ok(Self { active, members })
-    }
-
-    /// The key that signs.
+    /// The key that signs, if any ever has.
     #[must_use]
-    pub const fn active(&self) -> &SigningKey {
-        &self.active
+    pub fn active(&self) -> Option<&RingMember> {
+        self.members.iter().find(|member| member.state == KeyState::Active)
     }
 
-    /// All keys and their states.
+    /// All keys and their states, the oldest first.
     #[must_use]
     pub fn members(&self) -> &[RingMember] {
         &self.members
     }
+
+    /// The keys in one state.
+    pub fn in_state(&self, state: KeyState) -> impl Iterator<Item = &RingMember> {
+        self.members.iter().filter(move |member| member.state == state)
+    }
+
+    /// The key with an ID.
+    #[must_use]
+    pub fn member(&self, id: &KeyPairId) -> Option<&RingMember> {
+        self.members.iter().find(|member| member.id == *id)
+    }
+
+    /// The key with a fingerprint.
+    #[must_use]
+    pub fn with_fingerprint(&self, fingerprint: &Fingerprint) -> Option<&RingMember> {
+        self.members.iter().find(|member| member.fingerprint == *fingerprint)
+    }
+
+    /// The rotation that is under way.
+    #[must_use]
+    pub const fn rotation(&self) -> Option<&Rotation> {
+        self.rotation.as_ref()
+    }
+
+    /// Notes that a rotation to a new key begins, before anything is done for it.
+    ///
+    /// # Errors
+    /// [`RingError::UnderWay`] when another one has not ended.
+    pub fn begin(&self, key: &Fingerprint, now: EpochSeconds) -> Result<Self, RingError> {
+        if let Some(rotation) = &self.rotation {
+            return Err(RingError::UnderWay { begun: rotation.begun });
+        }
+        Ok(self.with_rotation(Some(Rotation { key: key.clone(), begun: now })))
+    }
+
+    /// Lets a rotation whose new key is lost go on with another.
+    #[must_use]
+    pub fn begin_again(&self, key: &Fingerprint, now: EpochSeconds) -> Self {
+        let begun = self.rotation.as_ref().map_or(now, |rotation| rotation.begun);
+        self.with_rotation(Some(Rotation { key: key.clone(), begun }))
+    }
+
+    /// Notes that no rotation is under way.
+    #[must_use]
+    pub fn end(&self) -> Self {
+        self.with_rotation(None)
+    }
+
+    /// Adds a key that the edge trusts.
+    ///
+    /// # Errors
+    /// [`RingError`] when it is there already, or there are too many.
+    pub fn stage(
+        &self,
+        id: &KeyPairId,
+        fingerprint: &Fingerprint,
+        created: EpochSeconds,
+        now: EpochSeconds,
+    ) -> Result<Self, RingError> {
+        let mut members = self.members.clone();
+        members.push(RingMember {
+            id: id.clone(),
+            fingerprint: fingerprint.clone(),
+            state: KeyState::Staged,
+            created,
+            staged: now,
+            promoted: None,
+            retire_after: None,
+            retired: None,
+        });
+        Self::new(members, self.rotation.clone())
+    }
+
+    /// Lets a staged key sign, or a retiring one again (a rollback); the active one begins to retire.
+    ///
+    /// # Errors
+    /// [`RingError`] when there is no such key, or it signs already, or never can again.
+    pub fn promote(&self, id: &KeyPairId, now: EpochSeconds) -> Result<Self, RingError> {
+        let promoted = self.find(id)?;
+        match promoted.state {
+            KeyState::Staged | KeyState::Retiring => {}
+            KeyState::Active => return Err(not_possible(promoted, "it signs already")),
+            KeyState::Retired => return Err(not_possible(promoted, "it will never sign again")),
+        }
+        let of_rotation = |rotation: &Rotation| rotation.key == promoted.fingerprint;
+        let rotation = self.rotation.clone().filter(of_rotation);
+        let mut members = self.members.clone();
+        for member in &mut members {
+            if member.id == *id {
+                member.state = KeyState::Active;
+                member.promoted = Some(now);
+                member.retire_after = None;
+            } else if member.state == KeyState::Active {
+                member.state = KeyState::Retiring;
+                member.retire_after = None;
+            }
+        }
+        Self::new(members, rotation)
+    }
+
+    /// Notes that since `since` nobody signs with any key but the active one: the others' last
+    /// cookies expire at most `overlap` seconds later.
+    #[must_use]
+    pub fn confirm(&self, since: EpochSeconds, overlap: u64) -> Self {
+        let mut ring = self.clone();
+        for member in &mut ring.members {
+            if member.state == KeyState::Retiring && member.retire_after.is_none() {
+                member.retire_after = Some(since.plus(overlap));
+            }
+        }
+        ring
+    }
+
+    /// The retiring keys that somebody may still sign with.
+    pub fn unconfirmed(&self) -> impl Iterator<Item = &RingMember> {
+        self.in_state(KeyState::Retiring).filter(|member| member.retire_after.is_none())
+    }
+
+    /// The retiring keys whose last cookie has expired.
+    pub fn due(&self, now: EpochSeconds) -> impl Iterator<Item = &RingMember> {
+        self.in_state(KeyState::Retiring)
+            .filter(move |member| member.retire_after.is_some_and(|after| after <= now))
+    }
+
+    /// Checks that a key may be retired now: nothing that it signed is still good.
+    ///
+    /// # Errors
+    /// [`RingError`] says until when to wait, or for whom.
+    pub fn check_retire(&self, id: &KeyPairId, now: EpochSeconds) -> Result<(), RingError> {
+        let member = self.find(id)?;
+        match (member.state, member.retire_after) {
+            (KeyState::Active, _) => Err(not_possible(
+                member,
+                "promote another one first, or if it was stolen: edgemint keys revoke",
+            )),
+            (KeyState::Retired, _) => Err(not_possible(member, "there is nothing left to do")),
+            (KeyState::Staged, _) => Ok(()),
+            (KeyState::Retiring, None) => Err(RingError::NotConfirmed(id.clone())),
+            (KeyState::Retiring, Some(until)) if until > now => {
+                Err(RingError::TooEarly { id: id.clone(), until })
+            }
+            (KeyState::Retiring, Some(_)) => Ok(()),
+        }
+    }
+
+    /// Notes that a key is out of use.
+    ///
+    /// # Errors
+    /// As [`Self::check_retire`].
+    pub fn retire(&self, id: &KeyPairId, now: EpochSeconds) -> Result<Self, RingError> {
+        self.check_retire(id, now)?;
+        Ok(self.without(id, now))
+    }
+
+    /// Takes a stolen key out of use, whatever is still good of it. An active one needs a
+    /// replacement that is staged, and that becomes active.
+    ///
+    /// # Errors
+    /// [`RingError`] when there is no such key, no replacement, or nothing left to revoke.
+    pub fn revoke(
+        &self,
+        id: &KeyPairId,
+        replacement: Option<&KeyPairId>,
+        now: EpochSeconds,
+    ) -> Result<Self, RingError> {
+        let member = self.find(id)?;
+        match (member.state, replacement) {
+            (KeyState::Retired, _) => Err(not_possible(member, "there is nothing left to revoke")),
+            (KeyState::Active, None) => Err(not_possible(member, "another one must take over")),
+            (KeyState::Active, Some(other)) => Ok(self.promote(other, now)?.without(id, now)),
+            _ => Ok(self.without(id, now)),
+        }
+    }
+
+    fn without(&self, id: &KeyPairId, now: EpochSeconds) -> Self {
+        let mut ring = self.clone();
+        for member in ring.members.iter_mut().filter(|member| member.id == *id) {
+            member.state = KeyState::Retired;
+            member.retired = Some(now);
+        }
+        if ring.rotation.as_ref().is_some_and(|rotation| {
+            ring.with_fingerprint(&rotation.key).is_some_and(|key| key.id == *id)
+        }) {
+            ring.rotation = None;
+        }
+        let remembered = ring.in_state(KeyState::Retired).count();
+        let mut forgotten = remembered.saturating_sub(REMEMBERED);
+        ring.members.retain(|member| {
+            let forget = member.state == KeyState::Retired && forgotten > 0;
+            forgotten -= usize::from(forget);
+            !forget
+        });
+        ring
+    }
+
+    fn with_rotation(&self, rotation: Option<Rotation>) -> Self {
+        Self { members: self.members.clone(), rotation }
+    }
+
+    fn find(&self, id: &KeyPairId) -> Result<&RingMember, RingError> {
+        self.member(id).ok_or_else(|| RingError::Unknown(id.to_string()))
+    }
+}
+
+fn not_possible(member: &RingMember, reason: &'static str) -> RingError {
+    RingError::NotPossible { id: member.id.clone(), state: member.state, reason }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::super::PrivateKey;
-    use super::*;
-
-    fn member(id: &str, state: KeyState) -> RingMember {
-        RingMember { id: id.parse().unwrap(), state }
-    }
-
-    #[test]
-    fn exactly_one_member_is_active() {
-        use KeyState::{Active, Retiring, Staged};
-        let members = [member("K1", Staged), member("K2", Active), member("K3", Retiring)];
-        assert_eq!(KeyRing::active_id(&members).unwrap().to_string(), "K2");
-        assert_eq!(KeyRing::active_id(&[]), Err(RingError::ActiveCount(0)));
-        let two = [member("K1", Active), member("K2", Active)];
-        assert_eq!(KeyRing::active_id(&two), Err(RingError::ActiveCount(2)));
-        let twice = [member("K1", Active), member("K1", Staged)];
-        assert!(matches!(KeyRing::active_id(&twice), Err(RingError::Duplicate(_))));
-    }
-
-    #[test]
-    fn the_published_keys_never_make_a_ring() {
-        for pem in [
-            include_str!("../../keys-example/rsa-2048.private.pem"),
-            include_str!("../../keys-example/p-256.private.pem"),
-        ] {
-            let key = Arc::new(PrivateKey::from_pem(pem).unwrap());
-            let active = SigningKey { id: "K1".parse().unwrap(), key };
-            let ring = KeyRing::new(vec![member("K1", KeyState::Active)], active);
-            assert!(matches!(ring, Err(RingError::Published(_))));
-        }
-    }
-}
+mod tests;

@@ -71,8 +71,8 @@ fn import(keys: &Path, key: &Path) -> Output {
     edgemint(&[
         "keys",
         "import",
-        "--dir",
-        keys.to_str().unwrap(),
+        "--source",
+        &format!("dir:{}", keys.display()),
         "--key-pair-id",
         "K2TESTKEY",
         key.to_str().unwrap(),

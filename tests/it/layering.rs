@@ -17,7 +17,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("cookies", &["clock", "policy", "identity", "access", "signing"]),
     ("config", &["clock", "policy", "identity", "access", "signing", "cookies"]),
     ("bundle", &[]),
-    ("keystore", &["clock", "signing", "config"]),
+    ("keystore", &["clock", "json", "signing", "config"]),
     ("authn", &["clock", "policy", "identity", "config"]),
     ("telemetry", &[]),
     (

@@ -21,12 +21,16 @@ mod jar;
 mod layering;
 /// Limits and timeouts, on real connections.
 mod limits;
+/// An AWS on this machine.
+mod ministack;
 /// AWS's own signers sign the same bytes, and verify ours.
 mod oracle_signing;
 /// AWS's own verifier accepts and refuses the tokens that we do.
 mod oracle_tokens;
 /// Floods of connections, bytes and frames.
 mod overload;
+/// Rings in Parameter Store.
+mod parameter_store;
 /// The program as a process, and what it needs around it.
 mod process;
 /// What holds for every set of rules, every person and every byte.

@@ -12,7 +12,7 @@ use edgemint::demo::LoopbackListener;
 use edgemint::demo::load_balancer::serve_public_keys;
 use edgemint::demo::people::Person;
 use edgemint::demo::tokens::{AccessTokenFacts, AccessTokenSigner, ClaimsHeader, ClaimsSigner};
-use edgemint::keystore;
+use edgemint::keystore::Folder;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -62,7 +62,8 @@ impl Site {
         let issuer = serve_jwks(access.jwks_json()).await;
         let (port, admin) = (free_port().await, free_port().await);
         let folder = tempfile::tempdir().unwrap();
-        keystore::import(&folder.path().join("keys"), &"K2TESTKEY".parse().unwrap(), &rsa_pem())
+        Folder::new(folder.path().join("keys"))
+            .import(&"K2TESTKEY".parse().unwrap(), &rsa_pem(), SystemClock.now())
             .unwrap();
         let config = format!(
             r#"
@@ -91,6 +92,12 @@ format = "json"
         let site = Self { folder, config, port, admin, issuer, claims, access };
         site.write_config(&site.config);
         site
+    }
+
+    /// The private key that signs.
+    pub(crate) fn key_file(&self) -> PathBuf {
+        let keys = Folder::new(self.folder.path().join("keys"));
+        keys.key_file(&keys.keys().unwrap()[0].fingerprint)
     }
 
     pub(crate) fn file(&self) -> PathBuf {

@@ -76,7 +76,7 @@ async fn a_hang_up_or_a_change_reloads_and_a_bad_file_keeps_the_old_one() {
 async fn a_failed_reload_is_tried_again_until_what_was_wrong_is_mended() {
     use std::os::unix::fs::PermissionsExt as _;
     let service = Service::start().await;
-    let pem = service.folder.path().join("keys/K2TESTKEY.pem");
+    let pem = service.key_file();
     let mode = |bits| std::fs::set_permissions(&pem, std::fs::Permissions::from_mode(bits));
     mode(0o644).unwrap();
     service.signal("-HUP");

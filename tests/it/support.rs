@@ -11,13 +11,13 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use edgemint::authn::{FetchError, Fetcher};
-use edgemint::clock::{Clock, EpochSeconds, FixedClock};
+use edgemint::clock::{Clock, EpochSeconds, FixedClock, SystemClock};
 use edgemint::config::Environment;
 use edgemint::demo::people::{PEOPLE, Person};
 use edgemint::demo::tokens::{AccessTokenFacts, AccessTokenSigner, ClaimsHeader, ClaimsSigner};
-use edgemint::keystore;
+use edgemint::keystore::Folder;
 use edgemint::server::{AppState, Snapshot, router};
-use edgemint::signing::generate_rsa_pem;
+use edgemint::signing::{KeyKind, generate_pem};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -111,7 +111,8 @@ impl App {
     /// Starts on a configuration, with a fresh key and a small bundle beside it.
     pub(crate) fn with(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        keystore::import(&folder.path().join("keys"), &"K2TESTKEY".parse().unwrap(), &rsa_pem())
+        Folder::new(folder.path().join("keys"))
+            .import(&"K2TESTKEY".parse().unwrap(), &rsa_pem(), SystemClock.now())
             .unwrap();
         let viewer = folder.path().join("viewer");
         std::fs::create_dir(&viewer).unwrap();
@@ -219,7 +220,7 @@ pub(crate) fn person(name: &str) -> &'static Person {
 /// One key for all tests: making one takes a while.
 pub(crate) fn rsa_pem() -> String {
     static PEM: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    PEM.get_or_init(|| generate_rsa_pem().unwrap().to_string()).clone()
+    PEM.get_or_init(|| generate_pem(KeyKind::Rsa).unwrap().to_string()).clone()
 }
 
 /// The key services of AWS, without the network.

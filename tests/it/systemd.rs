@@ -8,7 +8,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use edgemint::keystore;
+use edgemint::clock::{Clock as _, SystemClock};
+use edgemint::keystore::Folder;
 
 use crate::process::Site;
 use crate::support::{person, rsa_pem};
@@ -146,9 +147,10 @@ async fn a_listener_credentials_and_readiness_are_taken_from_and_told_to_the_man
     // As systemd lays out LoadCredential=ring:keys.
     let credentials = folder.join("credentials");
     std::fs::create_dir(&credentials).unwrap();
-    for file in ["ring.json", "K2TESTKEY.pem"] {
-        std::fs::rename(folder.join("keys").join(file), credentials.join(format!("ring_{file}")))
-            .unwrap();
+    for file in std::fs::read_dir(folder.join("keys")).unwrap() {
+        let file = file.unwrap();
+        let name = format!("ring_{}", file.file_name().to_str().unwrap());
+        std::fs::rename(file.path(), credentials.join(name)).unwrap();
     }
     let socket = folder.join("notify");
     let manager = UnixDatagram::bind(&socket).unwrap();
@@ -361,7 +363,7 @@ async fn under_systemd_a_restart_takes_new_keys_and_refuses_no_connection() {
     let etc = site.folder.path().join("machine/etc");
     std::fs::create_dir_all(&etc).unwrap();
     let next = etc.join("keys-next");
-    keystore::import(&next, &"K3NEXT".parse().unwrap(), &rsa_pem()).unwrap();
+    Folder::new(next).import(&"K3NEXT".parse().unwrap(), &rsa_pem(), SystemClock.now()).unwrap();
     let mut machine = Machine::start(&site);
     assert!(get(site.port, "/readyz").unwrap().contains("K2TESTKEY"));
     machine.must("mv /etc/edgemint/keys /etc/edgemint/keys-before");

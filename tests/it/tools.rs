@@ -87,6 +87,11 @@ struct Complaint {
     ok: Option<bool>,
 }
 
+/// A program that the Python tools bring.
+pub(crate) fn venv_program(name: &str) -> PathBuf {
+    installed(&format!("venv/bin/{name}"))
+}
+
 /// Runs the command line of OpenSSL in a folder.
 pub(crate) fn openssl(folder: &Path, args: &[&str]) -> Output {
     Command::new("openssl")

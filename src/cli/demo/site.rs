@@ -27,8 +27,8 @@ use crate::demo::tokens::ClaimsSigner;
 use crate::keystore;
 use crate::policy::BaseUrl;
 use crate::server::{AppState, Process, Server, Snapshot, Stopping};
-use crate::signing::generate_rsa_pem;
 use crate::signing::verify::TrustedKeys;
+use crate::signing::{KeyKind, generate_pem};
 
 /// An account that AWS gives to nobody, so that no real site can believe the stand-in.
 const ARN: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/edgemint-demo/0000000000000000";
@@ -141,7 +141,7 @@ fn serve(
 }
 
 fn trusted_keys(snapshot: &Snapshot) -> TrustedKeys {
-    let active = snapshot.ring.active();
+    let active = &snapshot.ring.active;
     TrustedKeys::Group(HashMap::from([(active.id.to_string(), active.key.public().clone())]))
 }
 
@@ -222,7 +222,11 @@ impl Folder {
         keys: SocketAddr,
     ) -> anyhow::Result<()> {
         let id = KEY_PAIR_ID.parse()?;
-        keystore::import(&self.0.join("keys"), &id, &generate_rsa_pem()?)?;
+        keystore::Folder::new(self.0.join("keys")).import(
+            &id,
+            &generate_pem(KeyKind::Rsa)?,
+            SystemClock.now(),
+        )?;
         let bundle = self.0.join("viewer");
         for (name, content) in VIEWER {
             write(&bundle.join(name), content)?;

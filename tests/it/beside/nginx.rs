@@ -83,7 +83,7 @@ fn foreign_verdict(browser: &Browser<'_>, path: &str) -> bool {
         values[0].value.clone()
     };
     let policy = edgemint::policy::base64::decode(&value("CloudFront-Policy")).unwrap();
-    let key = browser.site.app.state.snapshot().ring.active().key.public().to_pem().unwrap();
+    let key = browser.site.app.state.snapshot().ring.active.key.public().to_pem().unwrap();
     let request = json!({
         "policy": String::from_utf8(policy).unwrap(),
         "signature": value("CloudFront-Signature"),

@@ -421,7 +421,7 @@ impl World {
 
     fn verify(&self, text: &str, source: Option<std::net::IpAddr>) -> TestCaseResult {
         let snapshot = self.app.state.snapshot();
-        let key = snapshot.ring.active().key.public().clone();
+        let key = snapshot.ring.active.key.public().clone();
         let cookies = self.jar.header(&url(text), self.now());
         let request = EdgeRequest { url: text, cookies: &cookies, source, now: self.now() };
         verify(&request, &TrustedKeys::AnyId(Box::new(key)))
