@@ -10,6 +10,9 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::OnceCell;
 
+/// For those who may not change CloudFront themselves.
+const BY_HAND: &str = "; with --manual, somebody else can do it by hand";
+
 /// The setup of all clients, found where every AWS tool finds it (environment, profile, role) when
 /// the first of them is made.
 #[derive(Debug, Default)]
@@ -109,6 +112,12 @@ impl AwsProblem {
         };
         Box::new(Self { call, on: on.to_owned(), kind, message })
     }
+
+    /// Says that AWS's answer, or what is to be sent, lacks something that it must have.
+    pub(super) fn incomplete(call: &'static str, on: &str, what: &dyn fmt::Display) -> Self {
+        let message = format!("incomplete: {what}");
+        Self { call, on: on.to_owned(), kind: ProblemKind::Other, message }
+    }
 }
 
 fn kind_of(code: &str) -> ProblemKind {
@@ -161,9 +170,10 @@ fn from_connection(message: String) -> (ProblemKind, String) {
 fn advice(kind: &ProblemKind, call: &str) -> String {
     let text = match kind {
         ProblemKind::Denied => {
+            let by_hand = if call.starts_with("cloudfront:") { BY_HAND } else { "" };
             return format!(
                 "; the credentials in use lack the permission {call}: deploy/iam/ has policies that \
-                 allow what is needed"
+                 allow what is needed{by_hand}"
             );
         }
         ProblemKind::Throttled => "; AWS asks to slow down: run it again in a minute",

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 pub use self::aws::{Aws, AwsProblem, ProblemKind};
+pub use self::cloudfront::KeyGroupError;
 pub use self::document::{DocumentError, Stored};
 pub use self::folder::{Credential, Folder, MANIFEST};
 pub use self::ssm::ParameterStore;
@@ -85,6 +86,9 @@ pub enum KeystoreError {
     /// AWS refused, or could not be reached.
     #[error(transparent)]
     Aws(#[from] Box<AwsProblem>),
+    /// CloudFront's keys are not as they are to be.
+    #[error(transparent)]
+    KeyGroup(#[from] KeyGroupError),
     /// No manifest: nothing was imported yet.
     #[error(
         "{folder} holds no key ring; make a key, give its public half to CloudFront, and then: \

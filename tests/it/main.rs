@@ -17,6 +17,8 @@ mod fuzz_corpus;
 mod fuzz_targets;
 /// A browser's cookie jar, as the standard has it.
 mod jar;
+/// Public keys and the key group in CloudFront.
+mod key_group;
 /// Dependencies between modules, and what the core may not use.
 mod layering;
 /// Limits and timeouts, on real connections.
@@ -35,6 +37,8 @@ mod parameter_store;
 mod process;
 /// What holds for every set of rules, every person and every byte.
 mod properties;
+/// An AWS that answers as it is told.
+mod scripted;
 /// The program as a process: its log, its signals, its metrics.
 mod serve;
 /// `/session` and everything under it, through the router.
