@@ -30,6 +30,8 @@ pub mod issuer;
 #[cfg(feature = "service")]
 pub mod keystore;
 #[cfg(feature = "service")]
+pub mod rotation;
+#[cfg(feature = "service")]
 pub mod server;
 #[cfg(feature = "service")]
 pub mod telemetry;

@@ -11,6 +11,9 @@ use super::rule::Lifetime;
 use crate::clock::EpochSeconds;
 use crate::policy::{BaseUrl, LAST_EXPIRY, Policy, Resource};
 
+/// How long a probe's policy is good for.
+pub const PROBE_SECONDS: u64 = 60;
+
 /// What one asker may have signed. Only the named doors make one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
@@ -26,6 +29,13 @@ pub enum Door {
     Rules,
     /// A person with the private key at hand, for one resource.
     Operator(Resource),
+    /// A rotation that tries whether the edge accepts a key, on one object.
+    Probe {
+        /// The object.
+        object: Resource,
+        /// The latest expiry.
+        until: EpochSeconds,
+    },
 }
 
 /// One disjoint part of what is open: a path prefix on one site.
@@ -84,6 +94,13 @@ impl Grant {
         Self { door: Door::Operator(resource), opened: Vec::new(), withheld: Vec::new() }
     }
 
+    /// A rotation tries a new key on one fixed object, for [`PROBE_SECONDS`].
+    #[must_use]
+    pub const fn probe(object: Resource, now: EpochSeconds) -> Self {
+        let door = Door::Probe { object, until: now.plus(PROBE_SECONDS) };
+        Self { door, opened: Vec::new(), withheld: Vec::new() }
+    }
+
     /// The disjoint parts of what is open, by site and prefix.
     #[must_use]
     pub fn opened(&self) -> &[Opened] {
@@ -105,6 +122,9 @@ impl Grant {
             Door::Operator(resource) => {
                 policy.resource() == resource && policy.expires() <= LAST_EXPIRY
             }
+            Door::Probe { object, until } => {
+                policy.resource() == object && !object.has_wildcard() && policy.expires() <= *until
+            }
             Door::Rules => self.opened.iter().any(|opened| {
                 let wanted_ip = opened.source_ip.map(Ipv4Net::from);
                 policy.resource().as_str() == opened.resource()
@@ -124,6 +144,7 @@ impl fmt::Display for Door {
         f.write_str(match self {
             Self::Rules => "rules",
             Self::Operator(_) => "operator",
+            Self::Probe { .. } => "probe",
         })
     }
 }
@@ -156,6 +177,20 @@ mod tests {
         ] {
             assert!(grant.permits(&policy(resource, expires, None)).is_err(), "{resource}");
         }
+    }
+
+    #[test]
+    fn a_probe_opens_one_object_for_a_minute() {
+        let object = "https://data.example.org/lab-a/probe.txt";
+        let now = EpochSeconds(1000);
+        let grant = Grant::probe(Resource::parse(object).unwrap(), now);
+        assert!(grant.permits(&policy(object, 1060, None)).is_ok());
+        assert!(grant.permits(&policy(object, 1061, None)).is_err());
+        let sibling = "https://data.example.org/lab-a/probe.txt2";
+        assert!(grant.permits(&policy(sibling, 1060, None)).is_err());
+        let pattern = "https://data.example.org/lab-a/*";
+        let grant = Grant::probe(Resource::parse(pattern).unwrap(), now);
+        assert!(grant.permits(&policy(pattern, 1060, None)).is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod template;
 
 pub use self::conflicts::{Conflict, ConflictReason, CookieReach, conflicts};
 pub use self::decide::{Refusal, Withheld, WithheldReason, decide};
-pub use self::grant::{Door, Grant, NotGranted, Opened};
+pub use self::grant::{Door, Grant, NotGranted, Opened, PROBE_SECONDS};
 pub use self::prefix::{PathPrefix, PrefixError};
 pub use self::rule::{Allow, Lifetime, LifetimeError, Rule};
 pub use self::template::{ResourceTemplate, TemplateError};

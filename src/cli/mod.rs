@@ -51,8 +51,8 @@ enum Command {
     Sign(sign::What),
     /// Say whether CloudFront would allow a request, or the exact reason for its 403.
     Verify(verify::Options),
-    /// Manage the keys that sign.
-    #[command(subcommand)]
+    /// Make, publish, rotate and revoke the keys that sign.
+    #[command(subcommand, after_help = keys::HELP)]
     Keys(keys::Action),
 }
 

@@ -47,6 +47,14 @@ impl Environment {
         environment
     }
 
+    /// With one more override, as if the variable of that key were set.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        let name = format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"));
+        self.overrides.insert(name, value.to_owned());
+        self
+    }
+
     /// The folder of the unit's credentials, if a service manager gives any.
     pub(super) fn credentials(&self) -> Option<&Path> {
         self.credentials.as_deref()

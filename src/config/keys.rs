@@ -23,6 +23,25 @@ pub struct Keys {
     pub max_outage: Duration,
 }
 
+/// Seconds from one look at Parameter Store to the next.
+const POLL_INTERVAL: u64 = 30;
+
+/// Seconds that keys go on signing while their source does not answer: a day.
+const MAX_OUTAGE: u64 = 86_400;
+
+impl Keys {
+    /// Keys from a place, and the defaults for everything else.
+    #[must_use]
+    pub fn from_source(source: KeySource) -> Self {
+        Self {
+            source,
+            hash: HashAlgorithm::default(),
+            poll_interval: Duration::from_secs(POLL_INTERVAL),
+            max_outage: Duration::from_secs(MAX_OUTAGE),
+        }
+    }
+}
+
 /// A place that holds a key ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
@@ -113,9 +132,11 @@ pub(super) fn check(
         Some(text) => problems.take("keys.hash", text.parse()),
     };
     let poll = raw.poll_interval.as_ref();
-    let poll_interval = duration_within("keys.poll_interval", poll, 30, 1..=3600, problems);
+    let poll_interval =
+        duration_within("keys.poll_interval", poll, POLL_INTERVAL, 1..=3600, problems);
     let outage = raw.max_outage.as_ref();
-    let max_outage = duration_within("keys.max_outage", outage, 86_400, 60..=2_592_000, problems);
+    let max_outage =
+        duration_within("keys.max_outage", outage, MAX_OUTAGE, 60..=2_592_000, problems);
     Some(Keys {
         source: source?,
         hash: hash?,

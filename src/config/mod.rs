@@ -26,6 +26,7 @@ pub use self::environment::{Environment, handed_over_listeners, process_environm
 pub use self::keys::{KeySource, Keys, ParameterPath};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::quantity::parse_duration;
 pub use self::rotation::{
     DEFAULT_KMS_KEY, Instance, KeyGroupId, ProbeUrl, Rotation, TargetGroupArn,
 };
@@ -33,7 +34,7 @@ pub use self::site::Site;
 pub use self::source::{ConfigError, Problem};
 use self::source::{Problems, Source};
 pub use self::viewer::Viewer;
-use crate::access::Rule;
+use crate::access::{Lifetime, Rule};
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -56,6 +57,14 @@ pub struct Config {
     pub log: Log,
     /// Every limit.
     pub limits: Limits,
+}
+
+impl Config {
+    /// The longest life that any rule gives to cookies.
+    #[must_use]
+    pub fn longest_lifetime(&self) -> Lifetime {
+        self.rules.iter().map(|rule| rule.lifetime).max().unwrap_or(Lifetime::LONGEST)
+    }
 }
 
 /// Reads and checks a configuration file.

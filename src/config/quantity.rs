@@ -21,6 +21,14 @@ pub(super) fn seconds(duration: &raw::Duration) -> Result<u64, String> {
     number.and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)
 }
 
+/// Reads `90s`, `15m` or `1h` as seconds.
+///
+/// # Errors
+/// A text for people.
+pub fn parse_duration(text: &str) -> Result<u64, String> {
+    seconds(&raw::Duration::Text(text.to_owned()))
+}
+
 /// A number within bounds, or its default.
 pub(super) fn within(
     key: &str,

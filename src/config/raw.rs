@@ -155,6 +155,8 @@ pub struct Rotation {
     pub target_group: Option<String>,
     /// The KMS key that encrypts private keys in Parameter Store.
     pub kms_key: Option<String>,
+    /// How far clocks may differ.
+    pub clock_skew: Option<Duration>,
 }
 
 /// `[viewer]`.

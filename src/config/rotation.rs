@@ -2,10 +2,12 @@
 //! needs none of it.
 
 use std::fmt;
+use std::time::Duration;
 
 use url::Url;
 
 use super::distribution::Distribution;
+use super::quantity::duration_within;
 use super::raw;
 use super::source::Problems;
 use crate::policy::Resource;
@@ -13,8 +15,10 @@ use crate::policy::Resource;
 /// What private keys in Parameter Store are encrypted under unless the configuration says otherwise.
 pub const DEFAULT_KMS_KEY: &str = "alias/edgemint";
 
+const DEFAULT_CLOCK_SKEW: u64 = 300;
+
 /// What rotation needs to know of a site; each part is asked for when it is needed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rotation {
     /// The trusted key group.
     pub key_group: Option<KeyGroupId>,
@@ -25,7 +29,22 @@ pub struct Rotation {
     /// A load balancer's target group, by ARN.
     pub target_group: Option<TargetGroupArn>,
     /// What private keys in Parameter Store are encrypted under: an ID, ARN or alias.
-    pub kms_key: Option<String>,
+    pub kms_key: String,
+    /// How far the clocks of instances, edge and admin may differ.
+    pub clock_skew: Duration,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self {
+            key_group: None,
+            probe: None,
+            instances: Vec::new(),
+            target_group: None,
+            kms_key: DEFAULT_KMS_KEY.to_owned(),
+            clock_skew: Duration::from_secs(DEFAULT_CLOCK_SKEW),
+        }
+    }
 }
 
 /// The ID of a trusted key group, such as `6b9ee0b1-4e5e-4f4c-9d0b-4b8d1d3a7f7e`.
@@ -169,12 +188,15 @@ pub(super) fn check(
         raw.instances.unwrap_or_default().into_iter().enumerate().map(instance).collect();
     let target_group =
         raw.target_group.map(|text| p.take("rotation.target_group", TargetGroupArn::parse(&text)));
+    let skew = raw.clock_skew.as_ref();
+    let clock_skew = duration_within("rotation.clock_skew", skew, DEFAULT_CLOCK_SKEW, 0..=3600, p);
     Some(Rotation {
         key_group: key_group.map_or(Some(None), |value| value.map(Some))?,
         probe: probe.map_or(Some(None), |value| value.map(Some))?,
         instances: instances.into_iter().collect::<Option<_>>()?,
         target_group: target_group.map_or(Some(None), |value| value.map(Some))?,
-        kms_key: raw.kms_key,
+        kms_key: raw.kms_key.unwrap_or_else(|| DEFAULT_KMS_KEY.to_owned()),
+        clock_skew: clock_skew?,
     })
 }
 

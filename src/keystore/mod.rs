@@ -374,7 +374,7 @@ impl ActiveRing {
         let active = stored.ring.active().filter(|member| member.fingerprint == *key.fingerprint());
         let id = active.ok_or(RingError::ActiveCount(0))?.id.clone();
         if key.public().is_published() {
-            return Err(RingError::Published(id).into());
+            return Err(RingError::Published(id.to_string()).into());
         }
         let Stored { ring, revision } = stored;
         Ok(Self { ring, revision, active: SigningKey { id, key } })
@@ -415,7 +415,7 @@ fn import(
 ) -> Result<(KeyRing, Imported), KeystoreError> {
     let key = PrivateKey::from_pem(pem)?;
     if key.public().is_published() {
-        return Err(RingError::Published(id.clone()).into());
+        return Err(RingError::Published(id.to_string()).into());
     }
     let fingerprint = key.fingerprint().clone();
     if ring.member(id).is_some() || ring.with_fingerprint(&fingerprint).is_some() {

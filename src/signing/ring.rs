@@ -114,7 +114,7 @@ pub enum RingError {
         "the key {0} is the published one of keys-example/: anyone can sign with it; \
          make a key of your own"
     )]
-    Published(KeyPairId),
+    Published(String),
     /// No such key.
     #[error("there is no key {0} in the ring; `edgemint keys list` shows those there are")]
     Unknown(String),
@@ -234,7 +234,8 @@ impl KeyRing {
         self.with_rotation(None)
     }
 
-    /// Adds a key that the edge trusts.
+    /// Adds a key that the edge trusts. One that is staged already gets the new ID: a person may
+    /// have brought the wrong one.
     ///
     /// # Errors
     /// [`RingError`] when it is there already, or there are too many.
@@ -246,6 +247,10 @@ impl KeyRing {
         now: EpochSeconds,
     ) -> Result<Self, RingError> {
         let mut members = self.members.clone();
+        let again = |member: &RingMember| {
+            member.state == KeyState::Staged && member.fingerprint == *fingerprint
+        };
+        members.retain(|member| !again(member));
         members.push(RingMember {
             id: id.clone(),
             fingerprint: fingerprint.clone(),

@@ -37,6 +37,8 @@ mod parameter_store;
 mod process;
 /// What holds for every set of rules, every person and every byte.
 mod properties;
+/// The life of keys, over the program.
+mod rotation;
 /// An AWS that answers as it is told.
 mod scripted;
 /// The program as a process: its log, its signals, its metrics.

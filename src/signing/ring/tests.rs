@@ -67,6 +67,14 @@ fn no_key_stands_twice() {
 }
 
 #[test]
+fn a_staged_key_can_be_given_another_id() {
+    let ring = two().stage(&id("K3"), &print('2'), at(1), at(2)).unwrap();
+    assert_eq!(ring.members().len(), 2);
+    assert_eq!(state(&ring, "K3"), KeyState::Staged);
+    assert!(ring.stage(&id("K4"), &print('1'), at(1), at(2)).is_err(), "K1 signs");
+}
+
+#[test]
 fn the_active_key_never_retires() {
     let error = one().retire(&id("K1"), at(1000)).unwrap_err();
     assert!(matches!(error, RingError::NotPossible { state: KeyState::Active, .. }), "{error}");

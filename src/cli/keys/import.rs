@@ -1,0 +1,51 @@
+//! `edgemint keys import`: a private key that was made elsewhere.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+
+use super::options::Common;
+use super::report::say_line;
+use crate::cli::Done;
+use crate::cli::files::read_pem;
+use crate::cli::output::say;
+use crate::clock::{Clock as _, SystemClock};
+use crate::signing::{KeyPairId, KeyState};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Options {
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// The ID that CloudFront shows for the public half.
+    #[arg(long, value_name = "ID")]
+    key_pair_id: KeyPairId,
+    /// The private key, a PEM file; - reads standard input.
+    #[arg(value_name = "KEY.pem")]
+    key: PathBuf,
+}
+
+pub(super) async fn run(options: &Options) -> anyhow::Result<Done> {
+    let pem = read_pem(&options.key)?;
+    let store = options.common.site(None).await?.store;
+    let imported = store.import(&options.key_pair_id, &pem, SystemClock.now()).await;
+    let imported = imported.with_context(|| format!("cannot import {}", options.key.display()))?;
+    if options.common.json {
+        say_line(&json!({
+            "key_pair_id": imported.id,
+            "state": imported.state,
+            "fingerprint": imported.fingerprint,
+        }));
+        return Ok(Done::Yes);
+    }
+    say(&format!("{} is {} in {store}", imported.id, imported.state));
+    say(&format!("fingerprint of the public half: {}", imported.fingerprint));
+    if imported.state == KeyState::Staged {
+        say(&format!(
+            "Another key signs. To let this one sign: edgemint keys promote {}",
+            imported.id
+        ));
+    }
+    Ok(Done::Yes)
+}

@@ -1,0 +1,333 @@
+//! A new key is tried on a real object through the edge, before it signs for anybody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{COOKIE, DATE, RANGE};
+use reqwest::{Client, StatusCode};
+
+use super::{Admin, RotationError};
+use crate::access::{Grant, PROBE_SECONDS};
+use crate::clock::EpochSeconds;
+use crate::config::ProbeUrl;
+use crate::cookies::named_values;
+use crate::policy::{Custom, Policy, Resource, ResourceError, StatementError};
+use crate::signing::{HashAlgorithm, SignError, SigningKey, sign};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The most bytes of a refusal that are read.
+const MAX_REFUSAL_BYTES: usize = 4096;
+
+/// Asks the edge for one object.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    url: ProbeUrl,
+    client: Client,
+}
+
+/// Why a probe proves nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Everybody may read the object.
+    #[error("{0} opens without cookies: choose an object that only signed requests may read")]
+    OpenToAll(ProbeUrl),
+    /// The object is not there.
+    #[error(
+        "{url} is answered with {status}: the edge accepts the cookies, but the object cannot be read; \
+         choose one that is there"
+    )]
+    Absent {
+        /// The object.
+        url: ProbeUrl,
+        /// The answer.
+        status: u16,
+    },
+    /// Even the key that signs now opens nothing.
+    #[error(
+        "{url} does not open with the key that signs now ({answer}): is the object there, and does its \
+         behavior trust this key group?"
+    )]
+    NotEvenActive {
+        /// The object.
+        url: ProbeUrl,
+        /// The answer.
+        answer: String,
+    },
+    /// The edge did not come to accept the key.
+    #[error(
+        "after {waited} s the edge does not accept {key} for {url} ({answer}). Nothing was promoted; \
+         run it again to go on waiting{hint}"
+    )]
+    NotAccepted {
+        /// The key.
+        key: String,
+        /// The object.
+        url: ProbeUrl,
+        /// How long was waited.
+        waited: u64,
+        /// The last answer.
+        answer: String,
+        /// What else may be wrong.
+        hint: String,
+    },
+    /// The client cannot be set up.
+    #[error("cannot set up HTTP: {0}")]
+    Client(reqwest::Error),
+    /// A policy that cannot be stated.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// A resource that cannot stand in a policy.
+    #[error(transparent)]
+    Resource(#[from] ResourceError),
+    /// Nothing was signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// What the edge says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    /// It serves the object.
+    Opens,
+    /// It refuses the request.
+    Refuses(String),
+    /// It accepts the request, but there is no object.
+    Absent(u16),
+    /// It cannot be asked.
+    Fails(String),
+}
+
+struct Asked {
+    answer: Answer,
+    /// How many seconds its clock is ahead of ours.
+    ahead: i64,
+}
+
+impl Probe {
+    /// Sets up a probe of an object.
+    ///
+    /// # Errors
+    /// When HTTP cannot be set up.
+    pub fn new(url: ProbeUrl) -> Result<Self, ProbeError> {
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            .user_agent(concat!("edgemint/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(ProbeError::Client)?;
+        Ok(Self { url, client })
+    }
+
+    /// Whether the edge serves the object to cookies that a key signs.
+    pub(super) async fn opens(
+        &self,
+        key: &SigningKey,
+        hash: HashAlgorithm,
+        now: EpochSeconds,
+    ) -> Result<bool, ProbeError> {
+        let cookies = self.cookies(key, hash, now)?;
+        Ok(self.ask(Some(&cookies), now).await.answer == Answer::Opens)
+    }
+
+    fn cookies(
+        &self,
+        key: &SigningKey,
+        hash: HashAlgorithm,
+        now: EpochSeconds,
+    ) -> Result<String, ProbeError> {
+        let resource = Resource::parse(self.url.url().as_str())?;
+        let grant = Grant::probe(resource.clone(), now);
+        let expires = now.plus(PROBE_SECONDS);
+        let policy = Policy::custom(Custom { resource, expires, starts: None, source_ip: None })?;
+        let signed = sign(&grant, policy, key, hash)?;
+        let pairs: Vec<String> =
+            named_values(&signed).iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Ok(pairs.join("; "))
+    }
+
+    async fn ask(&self, cookies: Option<&str>, now: EpochSeconds) -> Asked {
+        let mut request = self.client.get(self.url.url().clone()).header(RANGE, "bytes=0-0");
+        if let Some(cookies) = cookies {
+            request = request.header(COOKIE, cookies);
+        }
+        let mut response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => {
+                let answer = Answer::Fails(error.without_url().to_string());
+                return Asked { answer, ahead: 0 };
+            }
+        };
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let ahead = date.and_then(ahead_of(now)).unwrap_or(0);
+        let status = response.status();
+        let answer = match status {
+            // An empty object has no first byte.
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+                Answer::Opens
+            }
+            StatusCode::FORBIDDEN => Answer::Refuses(refusal(&mut response).await),
+            status if status.is_client_error() => Answer::Absent(status.as_u16()),
+            status => Answer::Fails(format!("HTTP {}", status.as_u16())),
+        };
+        Asked { answer, ahead }
+    }
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        match self {
+            Self::Opens => "it opens".to_owned(),
+            Self::Refuses(code) => format!("403 {code}"),
+            Self::Absent(status) => format!("HTTP {status}"),
+            Self::Fails(why) => why.clone(),
+        }
+    }
+}
+
+impl Admin<'_> {
+    /// Makes sure that the probe can tell a good key from a bad one.
+    pub(super) async fn check_probe(
+        &mut self,
+        active: Option<&SigningKey>,
+    ) -> Result<(), RotationError> {
+        let Some(probe) = &self.site.probe else { return Err(not_set()) };
+        let (now, url) = (self.now(), probe.url.clone());
+        if probe.ask(None, now).await.answer == Answer::Opens {
+            return Err(ProbeError::OpenToAll(url).into());
+        }
+        let Some(active) = active else { return Ok(()) };
+        let cookies = probe.cookies(active, self.site.hash, now)?;
+        let answer = probe.ask(Some(&cookies), now).await.answer;
+        match answer {
+            Answer::Opens => {
+                self.note("preflight", format!("{url} opens with {}, and not without", active.id));
+                Ok(())
+            }
+            Answer::Absent(status) => Err(ProbeError::Absent { url, status }.into()),
+            answer => Err(ProbeError::NotEvenActive { url, answer: answer.text() }.into()),
+        }
+    }
+
+    /// Waits until the edge accepts a key, for as long as it takes to settle.
+    pub(super) async fn await_accepted(&mut self, key: &SigningKey) -> Result<(), RotationError> {
+        let Some(probe) = self.site.probe.clone() else { return Err(not_set()) };
+        let url = probe.url.clone();
+        if self.dry_run {
+            self.note("probe", format!("would ask for {url} until the edge accepts the new key"));
+            return Ok(());
+        }
+        let (mut waited, mut accepted) = (Duration::ZERO, Duration::ZERO);
+        let mut said = String::new();
+        loop {
+            let now = self.now();
+            let cookies = probe.cookies(key, self.site.hash, now)?;
+            let asked = probe.ask(Some(&cookies), now).await;
+            let settled = match asked.answer {
+                Answer::Opens => accepted >= self.patience.settle,
+                Answer::Absent(status) => return Err(ProbeError::Absent { url, status }.into()),
+                _ => false,
+            };
+            if settled {
+                let text = format!(
+                    "the edge accepts {}, for {} s without a miss",
+                    key.id,
+                    accepted.as_secs()
+                );
+                self.note("probe", text);
+                return Ok(());
+            }
+            let text = match &asked.answer {
+                Answer::Opens => {
+                    format!("accepted; watching for {} s", self.patience.settle.as_secs())
+                }
+                answer => format!("not yet: {}", answer.text()),
+            };
+            if text != said {
+                self.waiting("probe", &text);
+                said = text;
+            }
+            if waited >= self.patience.timeout {
+                let answer = asked.answer.text();
+                let (key, waited) = (key.id.to_string(), waited.as_secs());
+                let hint = hint(asked.ahead);
+                return Err(ProbeError::NotAccepted { key, url, waited, answer, hint }.into());
+            }
+            let interval = self.patience.interval();
+            tokio::time::sleep(interval).await;
+            waited += interval;
+            accepted =
+                if asked.answer == Answer::Opens { accepted + interval } else { Duration::ZERO };
+        }
+    }
+
+    /// The key that signs, with its private half.
+    pub(super) async fn active_key(
+        &self,
+        ring: &crate::signing::KeyRing,
+    ) -> Result<Option<SigningKey>, RotationError> {
+        let Some(active) = ring.active() else { return Ok(None) };
+        let key = Arc::new(self.site.store.key(&active.fingerprint).await?);
+        Ok(Some(SigningKey { id: active.id.clone(), key }))
+    }
+}
+
+const fn not_set() -> RotationError {
+    RotationError::NotSet {
+        key: "rotation.probe",
+        what: "the URL of a small private object, which a new key must open before it signs",
+        flag: "--probe",
+    }
+}
+
+fn ahead_of(now: EpochSeconds) -> impl Fn(&str) -> Option<i64> {
+    move |date| {
+        let then = httpdate::parse_http_date(date).ok()?;
+        let then = then.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+        i64::try_from(then).ok()?.checked_sub(i64::try_from(now.0).ok()?)
+    }
+}
+
+/// A probe's policy lives for a minute, so clocks that differ by more refuse every key.
+fn hint(ahead: i64) -> String {
+    if ahead.unsigned_abs() < PROBE_SECONDS / 2 {
+        return String::new();
+    }
+    let word = if ahead > 0 { "behind" } else { "ahead of" };
+    format!(
+        "; this machine's clock is {} s {word} the edge's: set it right first",
+        ahead.unsigned_abs()
+    )
+}
+
+/// The code of a refusal, such as `InvalidKey`.
+async fn refusal(response: &mut reqwest::Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() >= MAX_REFUSAL_BYTES {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&body);
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    let plain = |code: &&str| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric());
+    code.map(|(code, _)| code).filter(plain).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_would_refuse_every_key_is_named() {
+        assert_eq!(hint(0), "");
+        assert_eq!(hint(29), "");
+        assert!(hint(240).contains("240 s behind the edge's"), "{}", hint(240));
+        assert!(hint(-240).contains("240 s ahead of the edge's"), "{}", hint(-240));
+        let ahead = ahead_of(EpochSeconds(784_111_777 - 100))("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(ahead, Some(100));
+    }
+}

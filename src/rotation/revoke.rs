@@ -1,0 +1,134 @@
+//! A stolen key leaves at once, and another one takes over.
+
+use super::rotate::Outcome;
+use super::{Admin, Edge, Named, RotationError};
+use crate::keystore::KeystoreError;
+use crate::keystore::Stored;
+use crate::signing::{KeyKind, KeyPairId, KeyState, RingMember, SigningKey};
+
+/// What a revocation will do, told before it is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The key.
+    pub id: KeyPairId,
+    /// Where it stands.
+    pub state: KeyState,
+    /// For how many minutes cookies of this key would still have worked.
+    pub minutes: u64,
+}
+
+impl Admin<'_> {
+    /// Says what revoking a key would do.
+    ///
+    /// # Errors
+    /// [`RotationError`] when there is no such key in the ring.
+    pub async fn damage(&mut self, name: &str) -> Result<Damage, RotationError> {
+        let stored = self.site.store.read().await?;
+        let Named::Member(id) = self.named(&stored.ring, name).await? else {
+            return Err(RotationError::NotStaged(name.to_owned()));
+        };
+        let member = stored.ring.member(&id).cloned();
+        let member = member.ok_or_else(|| RotationError::UnknownKey(name.to_owned()))?;
+        let seconds = match (member.state, member.retire_after) {
+            (KeyState::Staged | KeyState::Retired, _) => 0,
+            (KeyState::Retiring, Some(until)) => until.since(self.now()),
+            _ => self.site.longest_lifetime,
+        };
+        Ok(Damage { id, state: member.state, minutes: seconds.div_ceil(60) })
+    }
+
+    /// Takes a key out of use at once: the key group loses it in the same call that adds the one that
+    /// takes over.
+    ///
+    /// # Errors
+    /// [`RotationError`] says what could not be done; run again, it finishes the work.
+    pub async fn revoke(&mut self, name: &str, kind: KeyKind) -> Result<Outcome, RotationError> {
+        let stored = self.site.store.read().await?;
+        let Named::Member(id) = self.named(&stored.ring, name).await? else {
+            return Err(RotationError::NotStaged(name.to_owned()));
+        };
+        let member = stored.ring.member(&id).cloned();
+        let member = member.ok_or_else(|| RotationError::UnknownKey(name.to_owned()))?;
+        let stored = match member.state {
+            KeyState::Retired => stored,
+            KeyState::Active => self.replace(stored, &member, kind).await?,
+            KeyState::Staged | KeyState::Retiring => {
+                // The edge first: what the ring says stops no cookie.
+                self.take_out(&stored, &member).await?;
+                let ring = stored.ring.revoke(&id, None, self.now())?;
+                self.write("revoke", &stored, ring).await?
+            }
+        };
+        self.remove(&stored, &member).await?;
+        self.note("revoke", format!("{id} is out: no cookie that it signed opens anything"));
+        let stored = if stored.ring.rotation().is_some() {
+            let ring = stored.ring.end();
+            self.write("revoke", &stored, ring).await?
+        } else {
+            stored
+        };
+        let outcome = Outcome {
+            active: stored.ring.active().map(|active| active.id.clone()),
+            retiring: Vec::new(),
+            rotated: member.state == KeyState::Active,
+        };
+        if member.state == KeyState::Active {
+            self.confirm(stored).await?;
+        }
+        Ok(outcome)
+    }
+
+    /// Another key takes over from the active one.
+    async fn replace(
+        &mut self,
+        stored: Stored,
+        old: &RingMember,
+        kind: KeyKind,
+    ) -> Result<Stored, RotationError> {
+        let staged = stored.ring.in_state(KeyState::Staged).last().cloned();
+        let (stored, new) = match &staged {
+            Some(staged) => {
+                let new = self.stored_key(&staged.fingerprint).await?;
+                let lost = || KeystoreError::Missing(self.site.store.place_of(&staged.fingerprint));
+                (stored, new.ok_or_else(lost)?)
+            }
+            None => self.begin(stored, kind).await?,
+        };
+        let known = staged.as_ref().map(|staged| &staged.id);
+        let leaving = [old.id.clone()];
+        let id = self.trust(new.key.public(), known, &leaving).await?;
+        if matches!(self.site.edge, Edge::ByHand(_)) {
+            let key = SigningKey { id: id.clone(), key: new.key.clone() };
+            self.await_accepted(&key).await?;
+        }
+        let ring = if known == Some(&id) {
+            stored.ring.clone()
+        } else {
+            stored.ring.stage(&id, new.fingerprint(), new.created, self.now())?
+        };
+        let ring = ring.revoke(&old.id, Some(&id), self.now())?;
+        let stored = self.write("revoke", &stored, ring).await?;
+        self.note("revoke", format!("{id} is the active key"));
+        Ok(stored)
+    }
+
+    async fn take_out(
+        &mut self,
+        stored: &Stored,
+        member: &RingMember,
+    ) -> Result<(), RotationError> {
+        let Edge::Api(group) = &self.site.edge else { return Ok(()) };
+        let group = group.clone();
+        let held = group.read().await?;
+        if !held.trusts(&member.id) {
+            return Ok(());
+        }
+        self.check_active_trusted(&stored.ring, &group, &held.trusted)?;
+        let text = format!("cloudfront:UpdateKeyGroup {}: without {}", group.id(), member.id);
+        self.call("revoke", text);
+        if !self.dry_run {
+            group.change(&[], std::slice::from_ref(&member.id)).await?;
+        }
+        Ok(())
+    }
+}
