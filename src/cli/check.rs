@@ -6,7 +6,6 @@ use serde_json::json;
 use super::output::{say, say_json};
 use super::{ConfigFile, Done};
 use crate::access::{Allow, Rule};
-use crate::bundle::Bundle;
 use crate::config::{Config, ConfigError, process_environment};
 use crate::server::{Snapshot, SnapshotError};
 
@@ -71,8 +70,7 @@ fn describe(snapshot: &Snapshot) {
     for rule in &config.rules {
         line("rule", &describe_rule(rule));
     }
-    let key = &snapshot.ring.active;
-    line("keys", &format!("{} signs, {}, {}", key.id, key.key.public().kind(), config.keys.hash));
+    line("keys", &describe_keys(snapshot));
     match &snapshot.bundle {
         Some(bundle) => line(
             "bundle",
@@ -84,12 +82,19 @@ fn describe(snapshot: &Snapshot) {
         ),
         None => line("bundle", "none: files are served by something else"),
     }
-    for skipped in snapshot.bundle.iter().flat_map(Bundle::skipped).take(20) {
+    for skipped in snapshot.bundle.iter().flat_map(|bundle| bundle.skipped()).take(20) {
         line("skipped", &skipped.to_string());
     }
     for advice in advice(config) {
         line("note", &advice);
     }
+}
+
+fn describe_keys(snapshot: &Snapshot) -> String {
+    let keys = &snapshot.config.keys;
+    let Some(ring) = &snapshot.ring else { return format!("{}, not read here", keys.source) };
+    let (id, key) = (&ring.active.id, &ring.active.key);
+    format!("{id} signs, {}, {}", key.public().kind(), keys.hash)
 }
 
 fn line(label: &str, text: &str) {

@@ -5,7 +5,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use anyhow::Context as _;
 
-/// Every port is bound, and a key is loaded.
+/// Every port is bound, and a key is loaded, or Parameter Store is being asked for one.
 pub(super) const READY: &str = "READY=1";
 
 /// Open requests are finished, and then the program ends.

@@ -58,13 +58,26 @@ async fn serve(
 fn announce(state: &AppState, server: &Server) -> anyhow::Result<()> {
     let snapshot = state.snapshot();
     let listen = server.local_address().context("cannot tell the port")?;
+    let Some(ring) = &snapshot.ring else {
+        tracing::info!(
+            target: OPERATION,
+            event = "started",
+            version = env!("CARGO_PKG_VERSION"),
+            %listen,
+            public_url = %snapshot.config.site.public_url,
+            source = %snapshot.config.keys.source,
+            rules = snapshot.config.rules.len(),
+            "waiting for a key"
+        );
+        return Ok(());
+    };
     tracing::info!(
         target: OPERATION,
         event = "started",
         version = env!("CARGO_PKG_VERSION"),
         %listen,
         public_url = %snapshot.config.site.public_url,
-        key = %snapshot.ring.active.id,
+        key = %ring.active.id,
         rules = snapshot.config.rules.len(),
         "ready"
     );

@@ -23,5 +23,5 @@ pub(super) async fn serve(
 
 async fn metrics(State(state): State<AppState>) -> impl IntoResponse {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], state.metrics().to_text())
+    ([(header::CONTENT_TYPE, kind)], state.metrics_text())
 }

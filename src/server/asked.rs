@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method};
 use super::error::ServeError;
 use super::record;
 use super::request::{Peer, RequestId, ledger};
-use super::snapshot::Snapshot;
+use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
 use crate::access::{Grant, Refusal, decide};
 use crate::authn::{AuthnError, browser_address};
@@ -20,6 +20,7 @@ use crate::cookies::Ledger;
 use crate::identity::Identity;
 use crate::issuer::{self, IssueError, Issued};
 use crate::policy::BaseUrl;
+use crate::signing::SigningKey;
 use crate::telemetry::Outcome;
 
 /// One request, and the snapshot that answers it.
@@ -89,25 +90,35 @@ impl Asked {
         let ledger = ledger(&self.headers);
         let issued = match self.decide(identity) {
             Err(refusal) => Err(withdrawn(refusal.into(), self.leftovers(&ledger))),
-            Ok(grant) => {
-                let request = self.request(identity, &grant, &ledger, wanted);
-                self.state.issuer().issue(&request).await.map_err(|error| match error {
-                    IssueError::NotCovered(_) => {
-                        withdrawn(error.into(), issuer::leftovers(&request))
-                    }
-                    error => error.into(),
-                })
-            }
+            Ok(grant) => self.issue_granted(identity, &grant, &ledger, wanted).await,
         };
         match &issued {
-            Ok(issued) => {
-                let key = &self.snapshot.ring.active.id;
-                record::issued(&self.id, identity, issued, key, self.address());
-                self.state.metrics().attempted(Outcome::Issued);
-            }
+            Ok(_) => self.state.metrics().attempted(Outcome::Issued),
             Err(error) => self.refuse(Some(identity), error),
         }
         issued
+    }
+
+    async fn issue_granted(
+        &self,
+        identity: &Identity,
+        grant: &Grant,
+        ledger: &Ledger,
+        wanted: Option<&url::Url>,
+    ) -> Result<Issued, ServeError> {
+        let key = self.key()?;
+        let request = self.request(key, identity, grant, ledger, wanted);
+        let issued = self.state.issuer().issue(&request).await.map_err(|error| match error {
+            IssueError::NotCovered(_) => withdrawn(error.into(), issuer::leftovers(&request)),
+            error => error.into(),
+        })?;
+        record::issued(&self.id, identity, &issued, &key.id, self.address());
+        Ok(issued)
+    }
+
+    /// The key that signs at this moment. Also what was signed before and is shared goes out by it.
+    fn key(&self) -> Result<&SigningKey, NotSigning> {
+        self.snapshot.signer(self.now).map(|ring| &ring.active)
     }
 
     /// Lines for a page, if its reader is signed in and the ledger says that cookies are due.
@@ -120,7 +131,9 @@ impl Asked {
     pub(super) async fn lines_due(&self, identity: &Identity) -> Vec<String> {
         let ledger = ledger(&self.headers);
         let Ok(grant) = self.decide(identity) else { return self.leftovers(&ledger) };
-        if !issuer::is_due(&self.request(identity, &grant, &ledger, None)) {
+        // Without a key nothing is due, and the page says nothing: its script asks for cookies, and hears.
+        let Ok(key) = self.key() else { return Vec::new() };
+        if !issuer::is_due(&self.request(key, identity, &grant, &ledger, None)) {
             return Vec::new();
         }
         // A page without cookies is better than none: its script asks for them again.
@@ -131,12 +144,14 @@ impl Asked {
     pub(super) fn most_lines_due(&self, identity: &Identity) -> usize {
         let ledger = ledger(&self.headers);
         let Ok(grant) = self.decide(identity) else { return self.leftovers(&ledger).len() };
-        let request = self.request(identity, &grant, &ledger, None);
+        let Ok(key) = self.key() else { return 0 };
+        let request = self.request(key, identity, &grant, &ledger, None);
         if issuer::is_due(&request) { issuer::most_lines(&request) } else { 0 }
     }
 
     fn request<'r>(
         &'r self,
+        key: &'r SigningKey,
         identity: &'r Identity,
         grant: &'r Grant,
         ledger: &'r Ledger,
@@ -148,7 +163,7 @@ impl Asked {
             identity,
             host: config.site.public_url.host(),
             distributions: &config.distributions,
-            key: &self.snapshot.ring.active,
+            key,
             hash: config.keys.hash,
             ledger,
             wanted,
@@ -180,9 +195,9 @@ fn outcome_of(error: &ServeError) -> Outcome {
         ServeError::Withdrawn { reason, .. } => outcome_of(reason),
         ServeError::Refusal(_) | ServeError::Issue(IssueError::NotCovered(_)) => Outcome::NoAccess,
         ServeError::Issue(IssueError::Overloaded) | ServeError::Busy => Outcome::Overloaded,
-        ServeError::Issue(_) | ServeError::Authn(AuthnError::Unavailable { .. }) => {
-            Outcome::Unavailable
-        }
+        ServeError::Issue(_)
+        | ServeError::NotSigning(_)
+        | ServeError::Authn(AuthnError::Unavailable { .. }) => Outcome::Unavailable,
         _ => Outcome::Refused,
     }
 }

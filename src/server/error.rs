@@ -10,6 +10,7 @@ use serde_json::json;
 use super::pages;
 use super::request::{RequestId, is_navigation};
 use super::return_to::LeadsElsewhere;
+use super::snapshot::NotSigning;
 use crate::access::Refusal;
 use crate::authn::AuthnError;
 use crate::issuer::IssueError;
@@ -32,6 +33,9 @@ pub(super) enum ServeError {
     /// No cookies could be made.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// There is no key to sign with.
+    #[error(transparent)]
+    NotSigning(#[from] NotSigning),
     /// Nothing was issued, and what the browser still held of others is taken away.
     #[error("{reason}")]
     Withdrawn {
@@ -167,6 +171,7 @@ impl ServeError {
             Self::Withdrawn { reason, .. } => reason.problem(),
             Self::Refusal(refusal) => no_access(refusal),
             Self::Issue(error) => not_issued(error),
+            Self::NotSigning(reason) => not_signing(*reason),
             _ => self.request_problem(),
         }
     }
@@ -263,6 +268,20 @@ fn not_issued(error: &IssueError) -> Problem {
         IssueError::Overloaded => busy("busy", "All signing threads are busy."),
         _ => busy("cannot-sign", "No cookies can be signed; the log tells why."),
     }
+}
+
+/// Who reads this can only wait; who can do something has the log and `/readyz`.
+fn not_signing(reason: NotSigning) -> Problem {
+    let kind = match reason {
+        NotSigning::NoKey => "no-key",
+        NotSigning::CutOff => "cut-off",
+    };
+    say(
+        StatusCode::SERVICE_UNAVAILABLE,
+        kind,
+        "No cookies can be signed just now",
+        "The service waits for its signing keys. Nothing is lost; try again shortly.",
+    )
 }
 
 fn bad_request(kind: &'static str, detail: &str) -> Problem {

@@ -1,4 +1,4 @@
-//! The service: accept connections, answer requests, reload, stop.
+//! The service: accept connections, answer requests, follow keys and configuration, stop.
 //!
 //! | path | where |
 //! |---|---|
@@ -16,6 +16,7 @@ mod admin;
 mod asked;
 mod connection;
 mod error;
+mod follow;
 mod pages;
 mod record;
 mod reload;
@@ -31,13 +32,15 @@ mod viewer;
 use std::io;
 use std::net::{self, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
+pub use self::follow::Follower;
 pub use self::router::router;
-pub use self::snapshot::{Snapshot, SnapshotError};
+pub use self::snapshot::{NotSigning, Snapshot, SnapshotError};
 pub use self::state::AppState;
 use crate::config::Environment;
 
@@ -160,17 +163,21 @@ impl Server {
     /// timeout has passed.
     pub async fn serve(self, stopping: watch::Receiver<Stopping>) {
         let state = self.state.clone();
+        let asked = Arc::new(Notify::new());
+        let keys = tokio::spawn(follow::follow(state.clone(), asked.clone()));
         let reload = tokio::spawn(reload::follow(
             state.clone(),
             self.config_file,
             self.environment,
             self.hang_ups,
+            asked,
         ));
         let admin = self
             .admin
             .map(|listener| tokio::spawn(admin::serve(listener, state.clone(), stopping.clone())));
         let ready = tokio::spawn(withdraw(state.clone(), stopping.clone()));
         accept::serve(self.listener, state, stopping).await;
+        keys.abort();
         reload.abort();
         ready.abort();
         if let Some(admin) = admin {

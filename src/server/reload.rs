@@ -1,37 +1,41 @@
-//! Follows the configuration: on SIGHUP, and when a watched file changes.
+//! Follows the configuration: on SIGHUP, and when its file changes.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
+use tokio::sync::Notify;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, read_here};
 use super::state::AppState;
-use crate::config::Environment;
+use crate::clock::EpochSeconds;
+use crate::config::{DEFAULT_KMS_KEY, Environment, KeySource};
+use crate::keystore::{ActiveRing, Aws, Keystore, KeystoreError};
 use crate::telemetry::OPERATION;
 
-/// How often the watched files are looked at.
+/// How often the file is looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Size and time of change of each watched file; `None` for one that is not there.
-type Traces = BTreeMap<PathBuf, Option<(u64, SystemTime)>>;
+/// Size and time of change of the file; `None` if it is not there.
+type Trace = Option<(u64, SystemTime)>;
 
-/// Reloads for as long as the service runs.
+/// Reloads for as long as the service runs. `keys` is told when the keys are to be read anew.
 pub(super) async fn follow(
     state: AppState,
     file: PathBuf,
     environment: Environment,
     mut hang_ups: Signal,
+    keys: Arc<Notify>,
 ) {
-    let mut seen = traces(&state, &file);
+    let mut seen = trace(&file);
     let mut problem: Option<String> = None;
     loop {
         let asked = tokio::select! {
             heard = hang_ups.recv() => heard.is_some(),
             () = tokio::time::sleep(INTERVAL) => false,
         };
-        let now = traces(&state, &file);
+        let now = trace(&file);
         // What was wrong may be mended in a file that is not watched, so a failure is tried again.
         if !asked && problem.is_none() && now == seen {
             continue;
@@ -40,38 +44,61 @@ pub(super) async fn follow(
         if let Some(text) = failed.as_ref().filter(|text| asked || problem.as_ref() != Some(text)) {
             report(&state, text);
         }
-        problem = failed;
-        // The new snapshot may watch other files. Of those known, the traces of before count, or a
-        // change during the reload would never be seen.
-        seen = traces(&state, &file);
-        for (path, trace) in now {
-            seen.entry(path).and_modify(|newer| *newer = trace);
+        if asked || failed.is_none() {
+            keys.notify_one();
         }
+        // The trace of before counts, or a change during the reload would never be seen.
+        (problem, seen) = (failed, now);
     }
 }
 
-fn traces(state: &AppState, file: &Path) -> Traces {
-    let trace = |path: &Path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.len(), metadata.modified().ok()?))
-    };
-    let files = state.snapshot().watched_files(file);
-    files.into_iter().map(|path| (path.clone(), trace(&path))).collect()
+fn trace(file: &Path) -> Trace {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
 }
 
 /// Loads a whole new snapshot, or keeps the old one and says why.
 async fn reload(state: &AppState, file: &Path, environment: &Environment) -> Result<(), String> {
     let (path, environment) = (file.to_owned(), environment.clone());
-    let loading = tokio::task::spawn_blocking(move || Snapshot::load(&path, &environment));
+    let loading =
+        tokio::task::spawn_blocking(move || Snapshot::load_without_keys(&path, &environment));
     let loaded = loading.await.map_err(|error| error.to_string())?;
-    let snapshot = loaded.map_err(|error| error.to_string())?;
-    warn_about_ports(state, &snapshot);
-    let key = snapshot.ring.active.id.to_string();
-    let rules = snapshot.config.rules.len();
-    state.swap(snapshot);
+    let new = loaded.map_err(|error| error.to_string())?;
+    // Keys of a source that stays are followed, so trouble with them keeps no rule from changing.
+    let source = &new.config.keys.source;
+    let moved = *source != state.snapshot().config.keys.source;
+    let keys = if moved { Some(read(state, source).await?) } else { None };
+    warn_about_ports(state, &new);
+    let rules = new.config.rules.len();
+    state.update(|present| {
+        let (ring, heard) = keys.clone().unwrap_or((present.ring.clone(), present.heard));
+        Snapshot { ring, heard, ..new.clone() }
+    });
     state.metrics().reloaded(true);
+    let key = state.snapshot().ring.as_ref().map(|ring| ring.active.id.to_string());
+    let key = key.unwrap_or_else(|| "none".to_owned());
     tracing::info!(target: OPERATION, event = "reload.done", key, rules, "configuration reloaded");
     Ok(())
+}
+
+type Keys = (Option<Arc<ActiveRing>>, Option<EpochSeconds>);
+
+/// Reads the keys of a source that was not followed until now.
+async fn read(state: &AppState, source: &KeySource) -> Result<Keys, String> {
+    let now = state.clock().now();
+    let wrong = |error: KeystoreError| format!("keys: {error}");
+    let ring = match source {
+        KeySource::ParameterStore(_) => {
+            let store = Keystore::open(source, DEFAULT_KMS_KEY, &Aws::new()).await;
+            Some(store.map_err(wrong)?.load(None).await.map_err(wrong)?)
+        }
+        KeySource::Folder(_) | KeySource::Credential { .. } => {
+            let source = source.clone();
+            let reading = tokio::task::spawn_blocking(move || read_here(&source));
+            reading.await.map_err(|error| error.to_string())?.map_err(wrong)?
+        }
+    };
+    Ok((ring.map(Arc::new), Some(now)))
 }
 
 fn report(state: &AppState, problem: &str) {

@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 
 use super::error::ServeError;
 use super::request::RequestId;
+use super::snapshot::NotSigning;
 use super::state::AppState;
 use super::{session, verify, viewer};
 use crate::policy::BaseUrl;
@@ -45,15 +46,25 @@ async fn healthy() -> &'static str {
     "alive\n"
 }
 
-/// Able to sign: there is always a key, or the service would not have started.
+/// Able to sign. What stands here besides the status is for `edgemint keys`, which asks every instance
+/// whether it has followed.
 async fn ready(State(state): State<AppState>) -> Response {
-    let key = state.snapshot().ring.active.id.to_string();
-    let (status, word) = if state.is_ready() {
-        (StatusCode::OK, "ready")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    let snapshot = state.snapshot();
+    let word = match snapshot.signer(state.clock().now()) {
+        _ if !state.is_ready() => "stopping",
+        Ok(_) => "ready",
+        Err(NotSigning::NoKey) => "no key",
+        Err(NotSigning::CutOff) => "cut off",
     };
-    let body = serde_json::json!({ "status": word, "key_pair_id": key });
+    let ring = snapshot.ring.as_deref();
+    let body = serde_json::json!({
+        "status": word,
+        "key_pair_id": ring.map(|ring| ring.active.id.to_string()),
+        "ring_revision": ring.map(|ring| ring.revision),
+        "longest_lifetime": snapshot.longest_lifetime(),
+        "source_heard": snapshot.heard.map(|heard| heard.to_string()),
+    });
+    let status = if word == "ready" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
 }
 

@@ -150,7 +150,10 @@ fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Response {
         Err(error) => {
             let recorded = matches!(
                 error,
-                ServeError::Refusal(_) | ServeError::Issue(_) | ServeError::Withdrawn { .. }
+                ServeError::Refusal(_)
+                    | ServeError::Issue(_)
+                    | ServeError::NotSigning(_)
+                    | ServeError::Withdrawn { .. }
             );
             if !recorded {
                 asked.refuse(None, &error);

@@ -1,23 +1,41 @@
 //! Configuration, rules, key ring and bundle: one value, swapped whole.
 //!
 //! A request takes the pointer once and keeps it, so that it never sees rules of one configuration
-//! with keys of another. A reload makes a whole new snapshot or leaves the old one.
+//! with keys of another. A reload makes a whole new snapshot or leaves the old one. The parts are
+//! shared between snapshots, so that a ring that changes alone costs nothing but itself.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
+use crate::access::Lifetime;
 use crate::bundle::{self, Bundle};
+use crate::clock::EpochSeconds;
 use crate::config::{self, Config, ConfigError, Environment, KeySource};
-use crate::keystore::{self, ActiveRing, Credential, Folder, KeystoreError};
+use crate::keystore::{ActiveRing, Credential, Folder, KeystoreError};
 
 /// Everything that a request is answered by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The checked configuration.
-    pub config: Config,
-    /// The keys.
-    pub ring: ActiveRing,
+    pub config: Arc<Config>,
+    /// The keys; none as long as Parameter Store has not answered once.
+    pub ring: Option<Arc<ActiveRing>>,
+    /// When the source of keys was last asked and answered with what is held here.
+    pub heard: Option<EpochSeconds>,
     /// The viewer bundle, if one is served.
-    pub bundle: Option<Bundle>,
+    pub bundle: Option<Arc<Bundle>>,
+}
+
+/// Why nothing is signed just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSigning {
+    /// The source of keys has not answered once.
+    #[error("there is no key yet: its source has not answered")]
+    NoKey,
+    /// The source has not answered for `keys.max_outage`. Somebody who rotates keys may rely on it
+    /// that by now nothing signs with the one that is held here.
+    #[error("the source of keys has not answered for longer than keys.max_outage")]
+    CutOff,
 }
 
 /// Why no snapshot could be made.
@@ -35,43 +53,68 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    /// Reads everything that a configuration file names.
+    /// Reads everything on this machine that a configuration file names. Parameter Store is not
+    /// asked: what has its keys there begins without any.
     ///
     /// # Errors
     /// [`SnapshotError`] names the file that is wrong.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, SnapshotError> {
         let config = config::load(file, environment)?;
-        let ring = match &config.keys.source {
-            KeySource::Folder(folder) => Folder::new(folder).load()?,
-            KeySource::Credential { folder, name } => {
-                Credential { folder: folder.clone(), name: name.clone() }.load()?
-            }
-            KeySource::ParameterStore(_) => {
-                return Err(KeystoreError::NoActive("ssm".to_owned()).into());
-            }
-        };
-        let bundle = match &config.viewer {
-            None => None,
-            Some(viewer) => {
-                let limits = bundle::Limits {
-                    total_bytes: config.limits.bundle_bytes,
-                    ..bundle::Limits::default()
-                };
-                Some(Bundle::load(&viewer.root, limits)?)
-            }
-        };
-        Ok(Self { config, ring, bundle })
+        let ring = read_here(&config.keys.source)?.map(Arc::new);
+        let bundle = load_bundle(&config)?;
+        Ok(Self { config: Arc::new(config), ring, heard: None, bundle })
     }
 
-    /// The files whose change calls for a reload. (The bundle is read again with them, and on
-    /// SIGHUP.)
-    #[must_use]
-    pub fn watched_files(&self, config_file: &Path) -> Vec<PathBuf> {
-        let manifest = match &self.config.keys.source {
-            KeySource::Folder(folder) => Some(folder.join(keystore::MANIFEST)),
-            // A unit's credentials stay as they are for as long as it runs.
-            KeySource::Credential { .. } | KeySource::ParameterStore(_) => None,
-        };
-        manifest.into_iter().chain([config_file.to_owned()]).collect()
+    /// Reads everything but the keys.
+    pub(super) fn load_without_keys(
+        file: &Path,
+        environment: &Environment,
+    ) -> Result<Self, SnapshotError> {
+        let config = config::load(file, environment)?;
+        let bundle = load_bundle(&config)?;
+        Ok(Self { config: Arc::new(config), ring: None, heard: None, bundle })
     }
+
+    /// What signs at this moment.
+    ///
+    /// # Errors
+    /// [`NotSigning`] while there is no key, or none that may still be used.
+    pub fn signer(&self, now: EpochSeconds) -> Result<&ActiveRing, NotSigning> {
+        let (Some(ring), Some(heard)) = (&self.ring, self.heard) else {
+            return Err(NotSigning::NoKey);
+        };
+        let keys = &self.config.keys;
+        // A unit's copy never changes while the unit runs, so there is nobody to hear from: whoever
+        // rotates it restarts the unit.
+        let copy = matches!(keys.source, KeySource::Credential { .. });
+        if !copy && now.since(heard) >= keys.max_outage.as_secs() {
+            return Err(NotSigning::CutOff);
+        }
+        Ok(ring)
+    }
+
+    /// Seconds that the longest of all cookies lives.
+    #[must_use]
+    pub fn longest_lifetime(&self) -> u64 {
+        let lifetimes = self.config.rules.iter().map(|rule| rule.lifetime);
+        lifetimes.map(Lifetime::seconds).max().unwrap_or(0)
+    }
+}
+
+/// Reads the keys of a source on this machine.
+pub(super) fn read_here(source: &KeySource) -> Result<Option<ActiveRing>, KeystoreError> {
+    match source {
+        KeySource::Folder(folder) => Folder::new(folder).load().map(Some),
+        KeySource::Credential { folder, name } => {
+            Credential { folder: folder.clone(), name: name.clone() }.load().map(Some)
+        }
+        KeySource::ParameterStore(_) => Ok(None),
+    }
+}
+
+fn load_bundle(config: &Config) -> Result<Option<Arc<Bundle>>, bundle::LoadError> {
+    let Some(viewer) = &config.viewer else { return Ok(None) };
+    let limits =
+        bundle::Limits { total_bytes: config.limits.bundle_bytes, ..bundle::Limits::default() };
+    Ok(Some(Arc::new(Bundle::load(&viewer.root, limits)?)))
 }

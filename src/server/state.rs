@@ -9,7 +9,7 @@ use super::snapshot::Snapshot;
 use crate::authn::{Authenticator, CacheLimits, Fetcher};
 use crate::clock::Clock;
 use crate::issuer::Issuer;
-use crate::telemetry::Metrics;
+use crate::telemetry::{KeyFacts, Metrics};
 
 /// What handlers share; cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,9 +37,9 @@ impl AppState {
         let issuer = Issuer::new(limits.signing_threads, limits.signing_queue, move || {
             counted.signatures.inc();
         });
-        metrics.signing_with(&snapshot.ring.active.id.to_string());
+        let snapshot = ArcSwap::from_pointee(heard_now(snapshot, clock.as_ref()));
         Self(Arc::new(Shared {
-            snapshot: ArcSwap::from_pointee(snapshot),
+            snapshot,
             authenticator: Authenticator::new(clock.clone(), fetcher, cache_limits),
             clock,
             issuer,
@@ -55,10 +55,30 @@ impl AppState {
         self.0.snapshot.load_full()
     }
 
-    /// Swaps the snapshot; requests at work keep theirs.
+    /// Swaps the snapshot, with keys just read; requests at work keep theirs.
     pub fn swap(&self, snapshot: Snapshot) {
-        self.0.metrics.signing_with(&snapshot.ring.active.id.to_string());
-        self.0.snapshot.store(Arc::new(snapshot));
+        self.0.snapshot.store(Arc::new(heard_now(snapshot, self.clock())));
+    }
+
+    /// Makes the next snapshot out of the one that holds now, whoever else does so meanwhile.
+    pub(super) fn update(&self, next: impl Fn(&Snapshot) -> Snapshot) {
+        self.0.snapshot.rcu(|present| next(present));
+    }
+
+    /// Metrics as text, with what they say of the keys at this moment.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        let snapshot = self.snapshot();
+        let ring = snapshot.ring.as_deref();
+        let active = ring.and_then(|ring| ring.ring.active());
+        self.metrics().keys(&KeyFacts {
+            key_pair_id: active.map(|member| member.id.to_string()),
+            created: active.map_or(0, |member| member.created.0),
+            revision: ring.map_or(0, |ring| ring.revision),
+            heard: snapshot.heard.unwrap_or_default().0,
+            signing: snapshot.signer(self.clock().now()).is_ok(),
+        });
+        self.metrics().to_text()
     }
 
     /// The clock.
@@ -101,6 +121,12 @@ impl AppState {
         let admitted = Admitted(self.clone());
         (before < most).then_some(admitted)
     }
+}
+
+/// Keys that came with a snapshot were read for it.
+fn heard_now(snapshot: Snapshot, clock: &dyn Clock) -> Snapshot {
+    let heard = snapshot.ring.as_ref().map(|_| clock.now());
+    Snapshot { heard, ..snapshot }
 }
 
 /// A place among the requests at work, given back when dropped.

@@ -1,5 +1,7 @@
 //! Metrics in Prometheus' text format.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -64,6 +66,21 @@ struct ActiveKey {
     key_pair_id: String,
 }
 
+/// What is known of the keys when the metrics are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct KeyFacts {
+    /// The key that signs, or would if it were allowed to.
+    pub key_pair_id: Option<String>,
+    /// When it was made, in seconds of the epoch; 0 where there is none.
+    pub created: u64,
+    /// How often the ring was changed; 0 where there is none.
+    pub revision: u64,
+    /// When its source last answered, in seconds of the epoch; 0 if it never did.
+    pub heard: u64,
+    /// Whether it signs.
+    pub signing: bool,
+}
+
 /// Every metric.
 #[derive(Debug)]
 pub struct Metrics {
@@ -72,6 +89,12 @@ pub struct Metrics {
     attempts: Family<Attempts, Counter>,
     reloads: Family<Reloads, Counter>,
     active_key: Family<ActiveKey, Gauge>,
+    active_key_created: Gauge<u64, AtomicU64>,
+    ring_revision: Gauge<u64, AtomicU64>,
+    keys_heard: Gauge<u64, AtomicU64>,
+    keys_signing: Gauge,
+    /// Attempts to read the keys that failed.
+    pub key_errors: Counter,
     /// Connections open now.
     pub connections: Gauge,
     /// Connections that met the limit.
@@ -96,6 +119,11 @@ impl Metrics {
             attempts: Family::default(),
             reloads: Family::default(),
             active_key: Family::default(),
+            active_key_created: Gauge::default(),
+            ring_revision: Gauge::default(),
+            keys_heard: Gauge::default(),
+            keys_signing: Gauge::default(),
+            key_errors: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             signatures: Counter::default(),
@@ -106,7 +134,7 @@ impl Metrics {
         registry.register("requests", "Requests answered", metrics.requests.clone());
         registry.register("cookie_attempts", "Attempts to give cookies", metrics.attempts.clone());
         registry.register("reloads", "Reloads of the configuration", metrics.reloads.clone());
-        registry.register("active_key", "The key that signs", metrics.active_key.clone());
+        metrics.register_keys(&mut registry);
         registry.register("connections", "Connections open", metrics.connections.clone());
         registry.register(
             "connections_refused",
@@ -132,10 +160,45 @@ impl Metrics {
         self.reloads.get_or_create(&Reloads { ok }).inc();
     }
 
-    /// Reports the key that signs.
-    pub fn signing_with(&self, key_pair_id: &str) {
+    /// Reports the keys.
+    pub fn keys(&self, facts: &KeyFacts) {
         self.active_key.clear();
-        self.active_key.get_or_create(&ActiveKey { key_pair_id: key_pair_id.to_owned() }).set(1);
+        if let Some(key_pair_id) = facts.key_pair_id.clone() {
+            self.active_key.get_or_create(&ActiveKey { key_pair_id }).set(1);
+        }
+        self.active_key_created.set(facts.created);
+        self.ring_revision.set(facts.revision);
+        self.keys_heard.set(facts.heard);
+        self.keys_signing.set(i64::from(facts.signing));
+    }
+
+    fn register_keys(&self, registry: &mut Registry) {
+        registry.register("active_key", "The key that signs", self.active_key.clone());
+        registry.register(
+            "active_key_created_timestamp_seconds",
+            "When the key that signs was made",
+            self.active_key_created.clone(),
+        );
+        registry.register(
+            "ring_revision",
+            "How often the key ring in use was changed",
+            self.ring_revision.clone(),
+        );
+        registry.register(
+            "keys_heard_timestamp_seconds",
+            "When the source of keys last answered",
+            self.keys_heard.clone(),
+        );
+        registry.register(
+            "keys_signing",
+            "1 if cookies can be signed, 0 without a key or cut off",
+            self.keys_signing.clone(),
+        );
+        registry.register(
+            "key_source_errors",
+            "Failed attempts to read the keys",
+            self.key_errors.clone(),
+        );
     }
 
     /// Returns all metrics as text.
@@ -157,8 +220,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.answered(Route::Cookies, 200);
         metrics.attempted(Outcome::Issued);
-        metrics.signing_with("K1");
-        metrics.signing_with("K2");
+        for id in ["K1", "K2"] {
+            let key_pair_id = Some(id.to_owned());
+            metrics.keys(&KeyFacts { key_pair_id, revision: 7, ..KeyFacts::default() });
+        }
         let text = metrics.to_text();
         assert!(
             text.contains("edgemint_requests_total{route=\"Cookies\",status=\"200\"} 1"),
@@ -166,5 +231,8 @@ mod tests {
         );
         assert!(text.contains("edgemint_active_key{key_pair_id=\"K2\"} 1"), "{text}");
         assert!(!text.contains("K1"), "{text}");
+        assert!(text.contains("edgemint_ring_revision 7\n"), "{text}");
+        metrics.keys(&KeyFacts::default());
+        assert!(!metrics.to_text().contains("K2"), "{text}");
     }
 }

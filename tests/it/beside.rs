@@ -212,7 +212,7 @@ impl Browser<'_> {
         let url = format!("https://data.example.org{path}");
         let now = self.site.app.clock.now();
         let cookies = self.jar.header(&Url::parse(&url).unwrap(), now);
-        let key = self.site.app.state.snapshot().ring.active.key.public().clone();
+        let key = self.site.app.state.snapshot().ring.clone().unwrap().active.key.public().clone();
         let source = Some("192.0.2.7".parse().unwrap());
         let request = EdgeRequest { url: &url, cookies: &cookies, source, now };
         let verdict = verify(&request, &TrustedKeys::AnyId(Box::new(key)));

@@ -300,6 +300,12 @@ fn check_describes_a_right_configuration_and_locates_what_is_wrong() {
     ] {
         assert!(text.contains(expected), "{expected} in {text}");
     }
+    let away = CONFIG.replace("dir:keys", "ssm:/edgemint/prod");
+    std::fs::write(folder.path().join("edgemint.toml"), away).unwrap();
+    let without_network = check(&folder, &[]);
+    let text = out(&without_network);
+    assert_eq!(code(&without_network), 0, "{text}");
+    assert!(text.contains("\n    keys    ssm:/edgemint/prod, not read here\n"), "{text}");
     let wrong = CONFIG.replace("\"15m\"", "\"15 minutes\"").replace("/lab-a/*", "/lab-a*");
     std::fs::write(folder.path().join("edgemint.toml"), wrong).unwrap();
     let output = check(&folder, &[]);

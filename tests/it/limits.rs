@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue};
@@ -30,7 +31,7 @@ impl Running {
         let ports = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
         let app = App::with(&format!("{ports}{CONFIG}"));
         let mut snapshot = App::load(&app.folder).unwrap();
-        change(&mut snapshot.config.limits);
+        change(&mut Arc::make_mut(&mut snapshot.config).limits);
         app.state.swap(snapshot);
         let file = app.folder.path().join("edgemint.toml");
         let process = Process::new(Environment::default(), Vec::new()).unwrap();
@@ -189,7 +190,7 @@ async fn a_slow_download_is_not_cut_while_it_moves() {
     let large = vec![b'x'; 24 << 20];
     std::fs::write(running.app.folder.path().join("viewer/large.bin"), &large).unwrap();
     let mut snapshot = App::load(&running.app.folder).unwrap();
-    snapshot.config.limits = running.app.state.snapshot().config.limits;
+    snapshot.config = running.app.state.snapshot().config.clone();
     running.app.state.swap(snapshot);
     let mut connection = running.connect().await;
     let head = head("GET", "/large.bin", "");

@@ -9,6 +9,8 @@ mod browser;
 mod cli;
 /// Every key of the configuration stands in its reference, and every example is right.
 mod docs;
+/// The service follows its key ring, in a folder and in Parameter Store.
+mod following;
 /// What the fuzz targets assert, over their corpus.
 mod fuzz_corpus;
 /// The fuzz targets themselves.

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) config: String,
     pub(crate) port: u16,
     pub(crate) admin: u16,
+    /// Further variables that the program is started with.
+    pub(crate) environment: Vec<(&'static str, String)>,
     issuer: String,
     claims: Arc<ClaimsSigner>,
     access: Arc<AccessTokenSigner>,
@@ -89,7 +91,8 @@ format = "json"
 {tables}
 "#
         );
-        let site = Self { folder, config, port, admin, issuer, claims, access };
+        let environment = Vec::new();
+        let site = Self { folder, config, port, admin, environment, issuer, claims, access };
         site.write_config(&site.config);
         site
     }
@@ -137,6 +140,14 @@ format = "json"
         request.send().await.unwrap()
     }
 
+    /// What `/readyz` says: its status, and the document.
+    pub(crate) async fn readiness(&self) -> (u16, Value) {
+        let url = format!("http://127.0.0.1:{}/readyz", self.port);
+        let answer = client().get(url).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap())
+    }
+
     pub(crate) async fn metrics(&self) -> String {
         let url = format!("http://127.0.0.1:{}/metrics", self.admin);
         client().get(url).send().await.unwrap().text().await.unwrap()
@@ -159,11 +170,16 @@ impl Service {
 
     /// Starts the program on a site, and does something while it starts.
     pub(crate) async fn on(site: Site, meanwhile: impl AsyncFnOnce(&Self)) -> Self {
-        let (child, lines) = spawn(&site.file());
-        let service = Self { child, lines, site };
+        let service = Self::launch(site);
         meanwhile(&service).await;
         service.wait_for("ready").await;
         service
+    }
+
+    /// Starts the program, and waits for nothing.
+    pub(crate) fn launch(site: Site) -> Self {
+        let (child, lines) = spawn(&site);
+        Self { child, lines, site }
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -194,9 +210,10 @@ impl Drop for Service {
     }
 }
 
-fn spawn(file: &Path) -> (Child, Arc<Mutex<Vec<String>>>) {
+fn spawn(site: &Site) -> (Child, Arc<Mutex<Vec<String>>>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_edgemint"))
-        .args(["serve", "--config", file.to_str().unwrap()])
+        .args(["serve", "--config", site.file().to_str().unwrap()])
+        .envs(site.environment.iter().map(|(name, value)| (*name, value)))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

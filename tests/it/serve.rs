@@ -73,17 +73,17 @@ async fn a_hang_up_or_a_change_reloads_and_a_bad_file_keeps_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_reload_is_tried_again_until_what_was_wrong_is_mended() {
+async fn keys_that_cannot_be_read_are_tried_again_until_what_was_wrong_is_mended() {
     use std::os::unix::fs::PermissionsExt as _;
     let service = Service::start().await;
     let pem = service.key_file();
     let mode = |bits| std::fs::set_permissions(&pem, std::fs::Permissions::from_mode(bits));
     mode(0o644).unwrap();
     service.signal("-HUP");
-    let line = service.wait_for("reload.failed").await;
+    let line = service.wait_for("keys.failed").await;
     assert!(line["problem"].as_str().unwrap().contains("chmod 600"), "{line}");
     mode(0o600).unwrap();
-    service.wait_for("reload.done").await;
+    service.wait_for("keys.heard").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

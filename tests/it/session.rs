@@ -400,7 +400,14 @@ async fn a_head_of_cookies_is_their_get_without_a_body() {
 async fn readiness_names_the_key_that_signs() {
     let app = App::new();
     let ready = app.anonymous(Method::GET, "/readyz").await;
-    assert_eq!(ready.json(), json!({ "status": "ready", "key_pair_id": "K2TESTKEY" }));
+    let expected = json!({
+        "status": "ready",
+        "key_pair_id": "K2TESTKEY",
+        "ring_revision": 1,
+        "longest_lifetime": 3600,
+        "source_heard": NOW.to_string(),
+    });
+    assert_eq!(ready.json(), expected);
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! The demo's site: the real service, between stand-ins, on a configuration file like any other's.
 
-use std::collections::HashMap;
 use std::fs;
 use std::future::pending;
 use std::net::SocketAddr;
@@ -141,8 +140,9 @@ fn serve(
 }
 
 fn trusted_keys(snapshot: &Snapshot) -> TrustedKeys {
-    let active = &snapshot.ring.active;
-    TrustedKeys::Group(HashMap::from([(active.id.to_string(), active.key.public().clone())]))
+    let active = snapshot.ring.iter().map(|ring| &ring.active);
+    let trusted = active.map(|key| (key.id.to_string(), key.key.public().clone()));
+    TrustedKeys::Group(trusted.collect())
 }
 
 fn start_stand_ins(

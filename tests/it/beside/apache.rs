@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::support::person;
 
@@ -214,7 +216,7 @@ async fn while_edgemint_is_down_files_are_served_and_pages_say_when_to_come_agai
 async fn an_edgemint_with_too_much_to_do_says_when_to_come_again() {
     let site = start(CONFIG).await;
     let mut snapshot = App::load(&site.app.folder).unwrap();
-    snapshot.config.limits.requests = 0;
+    Arc::make_mut(&mut snapshot.config).limits.requests = 0;
     site.app.state.swap(snapshot);
     for path in ["/", "/session"] {
         let answer = site.browser(Some(person("Ada"))).fetch(path).await;

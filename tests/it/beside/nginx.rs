@@ -1,4 +1,5 @@
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -83,7 +84,19 @@ fn foreign_verdict(browser: &Browser<'_>, path: &str) -> bool {
         values[0].value.clone()
     };
     let policy = edgemint::policy::base64::decode(&value("CloudFront-Policy")).unwrap();
-    let key = browser.site.app.state.snapshot().ring.active.key.public().to_pem().unwrap();
+    let key = browser
+        .site
+        .app
+        .state
+        .snapshot()
+        .ring
+        .clone()
+        .unwrap()
+        .active
+        .key
+        .public()
+        .to_pem()
+        .unwrap();
     let request = json!({
         "policy": String::from_utf8(policy).unwrap(),
         "signature": value("CloudFront-Signature"),
@@ -473,7 +486,7 @@ async fn an_edgemint_with_too_much_to_do_says_when_to_come_again() {
     for form in [PAGES, GUARD] {
         let site = start(CONFIG, form).await;
         let mut snapshot = App::load(&site.app.folder).unwrap();
-        snapshot.config.limits.requests = 0;
+        Arc::make_mut(&mut snapshot.config).limits.requests = 0;
         site.app.state.swap(snapshot);
         let mut ada = site.browser(Some(person("Ada")));
         for path in ["/", "/session"] {

@@ -10,12 +10,12 @@ use edgemint::access::{
 };
 use edgemint::authn::Fetcher;
 use edgemint::clock::{Clock as _, EpochSeconds, FixedClock};
-use edgemint::config::Distribution;
+use edgemint::config::{Config, Distribution};
 use edgemint::cookies::{CookieScope, LEDGER_PREFIX, MAX_ENTRIES, ledger_cookie_name};
 use edgemint::demo::people::Person;
 use edgemint::identity::{Email, Front, Identity, Subject};
 use edgemint::policy::{Custom, base64, parse_custom};
-use edgemint::server::{AppState, Snapshot};
+use edgemint::server::AppState;
 use edgemint::signing::HashAlgorithm;
 use edgemint::signing::verify::{EdgeRequest, TrustedKeys, verify};
 use proptest::prelude::*;
@@ -222,11 +222,11 @@ impl World {
         self.app.clock.now()
     }
 
-    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
+    fn change(&self, change: impl FnOnce(&mut Config)) {
         let before = self.app.state.snapshot();
         let mut snapshot = App::load(&self.app.folder).unwrap();
         snapshot.config = before.config.clone();
-        change(&mut snapshot);
+        change(Arc::make_mut(&mut snapshot.config));
         self.app.state.swap(snapshot);
     }
 
@@ -305,12 +305,12 @@ impl World {
         match *step {
             Step::Become(person) => self.person = person,
             Step::Join(groups) => self.groups = groups,
-            Step::Rules(ref specs) => self.change(|snapshot| {
-                snapshot.config.rules = acceptable(specs, &snapshot.config.distributions);
+            Step::Rules(ref specs) => self.change(|config| {
+                config.rules = acceptable(specs, &config.distributions);
             }),
-            Step::Hash(hash) => self.change(|snapshot| snapshot.config.keys.hash = hash),
+            Step::Hash(hash) => self.change(|config| config.keys.hash = hash),
             Step::SetsPerAnswer(sets) => {
-                self.change(|snapshot| snapshot.config.limits.sets_per_answer = sets);
+                self.change(|config| config.limits.sets_per_answer = sets);
             }
             Step::Move(address) => self.address = address,
             Step::Wait(seconds) => self.app.clock.advance(seconds),
@@ -421,7 +421,7 @@ impl World {
 
     fn verify(&self, text: &str, source: Option<std::net::IpAddr>) -> TestCaseResult {
         let snapshot = self.app.state.snapshot();
-        let key = snapshot.ring.active.key.public().clone();
+        let key = snapshot.ring.clone().unwrap().active.key.public().clone();
         let cookies = self.jar.header(&url(text), self.now());
         let request = EdgeRequest { url: text, cookies: &cookies, source, now: self.now() };
         verify(&request, &TrustedKeys::AnyId(Box::new(key)))
@@ -501,7 +501,7 @@ fn site(paths: &[String]) -> World {
         share: true,
     };
     let resources = paths.iter().map(|path| resource(HOSTS[0], path)).collect();
-    world.change(|snapshot| snapshot.config.rules = vec![Rule { resources, ..rule(0, &spec) }]);
+    world.change(|config| config.rules = vec![Rule { resources, ..rule(0, &spec) }]);
     world
 }
 
@@ -528,7 +528,7 @@ fn a_person_who_is_refused_one_url_is_left_nothing_of_the_one_before() {
 #[test]
 fn a_person_who_moves_keeps_nothing_that_is_bound_to_the_old_address() {
     let mut world = site(&(0..MANY).map(many).collect::<Vec<_>>());
-    world.change(|snapshot| snapshot.config.rules[0].bind_ip = true);
+    world.change(|config| config.rules[0].bind_ip = true);
     world.ask(Ask::ForOneOfMany(0), true).unwrap();
     world.address = 1;
     world.ask(Ask::ForOneOfMany(1), true).unwrap();
@@ -572,8 +572,8 @@ fn answers_that_cross_lose_no_set() {
     for answer in &answers {
         world.take(answer, "/session/cookies");
     }
-    world.change(|snapshot| {
-        snapshot.config.rules[0].resources = vec![resource(HOSTS[0], "/many/")];
+    world.change(|config| {
+        config.rules[0].resources = vec![resource(HOSTS[0], "/many/")];
     });
     world.ask(Ask::Renew, true).unwrap();
     world.check_jar().unwrap();
