@@ -1,4 +1,4 @@
-mod gate;
+pub(crate) mod gate;
 
 use std::path::PathBuf;
 use std::sync::Arc;

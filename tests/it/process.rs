@@ -27,6 +27,8 @@ pub(crate) struct Site {
     pub(crate) config: String,
     pub(crate) port: u16,
     pub(crate) admin: u16,
+    /// What browsers call it.
+    pub(crate) public_host: String,
     /// Further variables that the program is started with.
     pub(crate) environment: Vec<(&'static str, String)>,
     issuer: String,
@@ -92,7 +94,9 @@ format = "json"
 "#
         );
         let environment = Vec::new();
-        let site = Self { folder, config, port, admin, environment, issuer, claims, access };
+        let public_host = format!("viewer.edgemint.localhost:{port}");
+        let site =
+            Self { folder, config, port, admin, public_host, environment, issuer, claims, access };
         site.write_config(&site.config);
         site
     }
@@ -133,7 +137,7 @@ format = "json"
     pub(crate) async fn post(&self, headers: &[(&str, String)]) -> reqwest::Response {
         let url = format!("http://127.0.0.1:{}/session/cookies", self.port);
         let mut request = client().post(url);
-        request = request.header("host", format!("viewer.edgemint.localhost:{}", self.port));
+        request = request.header("host", &self.public_host);
         for (name, value) in headers {
             request = request.header(*name, value);
         }

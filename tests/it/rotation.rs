@@ -3,5 +3,6 @@
 
 mod killed;
 mod life;
+mod load;
 
 mod world;

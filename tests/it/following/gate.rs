@@ -14,7 +14,7 @@ const FETCH: &[u8] = b"AmazonSSM.GetParameter\r";
 const LIST: &[u8] = b"AmazonSSM.GetParametersByPath\r";
 
 /// Passes connections on while it is open; shutting it cuts them.
-pub(super) struct Gate {
+pub(crate) struct Gate {
     port: u16,
     open: watch::Sender<bool>,
     counts: Arc<Counts>,
@@ -27,7 +27,7 @@ struct Counts {
 }
 
 impl Gate {
-    pub(super) async fn before(url: &str) -> Self {
+    pub(crate) async fn before(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (open, is_open) = watch::channel(true);
@@ -37,24 +37,24 @@ impl Gate {
         Self { port, open, counts }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    pub(super) fn shut(&self) {
+    pub(crate) fn shut(&self) {
         self.open.send_replace(false);
     }
 
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.open.send_replace(true);
     }
 
     /// How many parameters were fetched one by one, which is how private keys are.
-    pub(super) fn fetches(&self) -> usize {
+    pub(crate) fn fetches(&self) -> usize {
         self.counts.fetches.load(Ordering::SeqCst)
     }
 
-    pub(super) fn lists(&self) -> usize {
+    pub(crate) fn lists(&self) -> usize {
         self.counts.lists.load(Ordering::SeqCst)
     }
 }
