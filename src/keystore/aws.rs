@@ -70,7 +70,7 @@ impl Aws {
     }
 
     /// For calls that an admin waits for, to a control plane that takes its time.
-    pub(super) async fn patient(&self) -> SdkConfig {
+    pub(crate) async fn patient(&self) -> SdkConfig {
         self.config(Duration::from_secs(10), Duration::from_secs(30)).await
     }
 
@@ -88,7 +88,7 @@ impl Aws {
 
 impl AwsProblem {
     /// Says what went wrong with a call. Never shows the answer itself: it may hold a private key.
-    pub(super) fn new<E, R>(call: &'static str, on: &str, error: &SdkError<E, R>) -> Box<Self>
+    pub(crate) fn new<E, R>(call: &'static str, on: &str, error: &SdkError<E, R>) -> Box<Self>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: fmt::Debug,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. Within the core the order is that of `lib.rs`.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("clock", &[]),
     ("json", &[]),
     ("policy", &["clock", "json"]),
@@ -23,6 +23,13 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     (
         "issuer",
         &["clock", "policy", "identity", "access", "signing", "cookies", "config", "telemetry"],
+    ),
+    (
+        "rotation",
+        &[
+            "clock", "json", "policy", "access", "signing", "cookies", "config", "keystore",
+            "issuer",
+        ],
     ),
     (
         "server",
@@ -57,6 +64,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "authn",
             "telemetry",
             "issuer",
+            "rotation",
             "server",
             "demo",
         ],

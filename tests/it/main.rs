@@ -17,6 +17,8 @@ mod fuzz_corpus;
 #[expect(unreachable_pub, reason = "in fuzz/ they are a library")]
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz_targets;
+/// Which instances of the service there are, and what they sign with.
+mod instances;
 /// A browser's cookie jar, as the standard has it.
 mod jar;
 /// Public keys and the key group in CloudFront.
