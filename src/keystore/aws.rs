@@ -10,6 +10,12 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use tokio::sync::OnceCell;
 
+/// The most characters of a text of AWS's that are shown.
+const MAX_TEXT: usize = 500;
+
+/// The most characters of a code of AWS's.
+const MAX_CODE: usize = 80;
+
 /// For those who may not change CloudFront themselves.
 const BY_HAND: &str = "; with --manual, somebody else can do it by hand";
 
@@ -20,7 +26,7 @@ pub struct Aws(OnceCell<SdkConfig>);
 
 /// A call that AWS refused or that did not reach it.
 #[derive(Debug, thiserror::Error)]
-#[error("{call} {on}: {message}{}", advice(.kind, .call))]
+#[error("{call} {on}: {message}{}", advice(self))]
 pub struct AwsProblem {
     /// The permission that the call needs, such as `ssm:PutParameter`.
     pub call: &'static str,
@@ -47,6 +53,10 @@ pub enum ProblemKind {
     Unreachable,
     /// A limit of the account or of the service is met.
     Limit,
+    /// The KMS key is not there, or not usable.
+    KmsKey,
+    /// This machine's clock is wrong: AWS takes no request that is minutes old or early.
+    Clock,
     /// Anything else; the message says what.
     Other,
 }
@@ -87,30 +97,40 @@ impl Aws {
 }
 
 impl AwsProblem {
-    /// Says what went wrong with a call. Never shows the answer itself: it may hold a private key.
+    /// Says what went wrong with a call. Of an answer that is no error of AWS's, nothing is shown.
     pub(crate) fn new<E, R>(call: &'static str, on: &str, error: &SdkError<E, R>) -> Box<Self>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: fmt::Debug,
     {
         let (kind, message) = match error {
-            SdkError::ServiceError(service) => {
-                let code = service.err().code().unwrap_or("an error without a code");
-                let text = service.err().message().unwrap_or_default();
-                let message =
-                    if text.is_empty() { code.to_owned() } else { format!("{code}: {text}") };
-                (kind_of(code), message)
-            }
+            SdkError::ServiceError(service) => from_service(service.err()),
             SdkError::TimeoutError(_) => (ProblemKind::Unreachable, "no answer in time".to_owned()),
-            SdkError::ResponseError(_) => {
-                (ProblemKind::Unreachable, "the answer is not AWS's".to_owned())
-            }
+            SdkError::ResponseError(_) => not_aws(),
             SdkError::DispatchFailure(failure) => {
                 from_connection(chain(failure.as_connector_error()))
             }
             other => from_connection(chain(other.source())),
         };
         Box::new(Self { call, on: on.to_owned(), kind, message })
+    }
+
+    /// As [`Self::new`], for a call with a private key in it. Of a request that it finds wrong AWS
+    /// quotes the values, so what it says is left out unless it is about something else.
+    pub(super) fn with_secret<E, R>(
+        call: &'static str,
+        on: &str,
+        error: &SdkError<E, R>,
+    ) -> Box<Self>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: fmt::Debug,
+    {
+        let mut problem = Self::new(call, on, error);
+        if let (ProblemKind::Other, SdkError::ServiceError(service)) = (problem.kind, error) {
+            problem.message = printable(service.err().code().unwrap_or_default(), MAX_CODE);
+        }
+        problem
     }
 
     /// Says that AWS's answer, or what is to be sent, lacks something that it must have.
@@ -120,24 +140,51 @@ impl AwsProblem {
     }
 }
 
-fn kind_of(code: &str) -> ProblemKind {
+/// What AWS itself says. Its errors have a code; the answer of a proxy in between has none.
+fn from_service(error: &impl ProvideErrorMetadata) -> (ProblemKind, String) {
+    let Some(code) = error.code() else { return not_aws() };
+    let text = printable(error.message().unwrap_or_default(), MAX_TEXT);
+    let code = printable(code, MAX_CODE);
+    let kind = kind_of(&code, &text);
+    (kind, if text.is_empty() { code } else { format!("{code}: {text}") })
+}
+
+fn not_aws() -> (ProblemKind, String) {
+    (ProblemKind::Unreachable, "the answer is not AWS's".to_owned())
+}
+
+/// One line of bounded length, and no PEM.
+fn printable(text: &str, most: usize) -> String {
+    if text.contains("-----") {
+        return "(a text with a PEM block)".to_owned();
+    }
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
+fn kind_of(code: &str, text: &str) -> ProblemKind {
+    let throttles = ["Throttl", "TooManyRequests", "TooManyUpdates", "RequestLimitExceeded"];
     match code {
-        "AccessDenied" | "AccessDeniedException" | "UnauthorizedOperation" => ProblemKind::Denied,
+        _ if throttles.iter().any(|word| code.contains(word)) => ProblemKind::Throttled,
+        _ if code.contains("AccessDenied") => ProblemKind::Denied,
+        "UnauthorizedOperation" => ProblemKind::Denied,
+        "RequestTimeTooSkewed" | "RequestExpired" => ProblemKind::Clock,
+        _ if text.starts_with("Signature expired") || text.starts_with("Signature not yet") => {
+            ProblemKind::Clock
+        }
         "ExpiredToken"
         | "ExpiredTokenException"
         | "InvalidClientTokenId"
+        | "InvalidToken"
+        | "MissingAuthenticationToken"
         | "UnrecognizedClientException"
+        | "IncompleteSignature"
         | "InvalidSignatureException"
         | "SignatureDoesNotMatch" => ProblemKind::Credentials,
         "ParameterLimitExceeded" | "TooManyPublicKeys" | "TooManyPublicKeysInKeyGroup" => {
             ProblemKind::Limit
         }
-        code if code.contains("Throttl")
-            || code.contains("TooManyRequests")
-            || code.contains("TooManyUpdates") =>
-        {
-            ProblemKind::Throttled
-        }
+        "InvalidKeyId" => ProblemKind::KmsKey,
+        _ if code.starts_with("KMS") => ProblemKind::KmsKey,
         _ => ProblemKind::Other,
     }
 }
@@ -167,13 +214,15 @@ fn from_connection(message: String) -> (ProblemKind, String) {
 }
 
 /// What to do, as the end of a sentence.
-fn advice(kind: &ProblemKind, call: &str) -> String {
-    let text = match kind {
+fn advice(problem: &AwsProblem) -> String {
+    let text = match problem.kind {
         ProblemKind::Denied => {
-            let by_hand = if call.starts_with("cloudfront:") { BY_HAND } else { "" };
+            let missing = missing_permission(problem);
+            let on_key = if missing.starts_with("kms:") { " on the KMS key" } else { "" };
+            let by_hand = if missing.starts_with("cloudfront:") { BY_HAND } else { "" };
             return format!(
-                "; the credentials in use lack the permission {call}: deploy/iam/ has policies that \
-                 allow what is needed{by_hand}"
+                "; the credentials in use lack the permission {missing}{on_key}: deploy/iam/ has \
+                 policies that allow what is needed{by_hand}"
             );
         }
         ProblemKind::Throttled => "; AWS asks to slow down: run it again in a minute",
@@ -182,11 +231,40 @@ fn advice(kind: &ProblemKind, call: &str) -> String {
              SSO: eval \"$(aws configure export-credentials --format env)\""
         }
         ProblemKind::Region => "; set AWS_REGION",
-        ProblemKind::Unreachable => "; is AWS reachable from here?",
+        ProblemKind::Unreachable => {
+            "; is AWS reachable from here, with no proxy in between and AWS_ENDPOINT_URL unset?"
+        }
+        ProblemKind::Limit if problem.call.starts_with("ssm:") => {
+            "; delete parameters that are no longer needed, or ask AWS for a larger quota"
+        }
         ProblemKind::Limit => {
             "; retire keys that are no longer needed, or ask AWS for a larger quota"
         }
+        ProblemKind::KmsKey if problem.call == "ssm:PutParameter" => {
+            "; make a KMS key: aws kms create-key --query KeyMetadata.KeyId, and its alias: aws kms \
+             create-alias --alias-name alias/edgemint --target-key-id ID, in the same Region"
+        }
+        ProblemKind::KmsKey => {
+            "; the KMS key that it is encrypted under must be enabled: aws kms enable-key, and if it \
+             is about to be deleted first: aws kms cancel-key-deletion"
+        }
+        ProblemKind::Clock => "; set this machine's clock: timedatectl set-ntp true",
         ProblemKind::Other => "",
     };
     text.to_owned()
+}
+
+/// The permission that AWS says is missing: for a parameter that is encrypted it may be one of KMS.
+fn missing_permission(problem: &AwsProblem) -> &str {
+    let of_action = |c: char| c.is_ascii_alphanumeric() || c == ':' || c == '-';
+    let named = problem.message.split_once("not authorized to perform: ").map(|(_, rest)| {
+        let end = rest.find(|c| !of_action(c)).unwrap_or(rest.len());
+        &rest[..end]
+    });
+    match named {
+        Some(action) if action.contains(':') => action,
+        // KMS's words where it does not say whether there is such a key.
+        _ if problem.message.contains("ciphertext refers to") => "kms:Decrypt",
+        _ => problem.call,
+    }
 }

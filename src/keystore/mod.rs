@@ -127,16 +127,63 @@ pub enum KeystoreError {
         /// What is wrong.
         source: DocumentError,
     },
+    /// The newest state of the ring, unreadable.
+    #[error("{place} is no state of a ring: {source}{}", undo(.place))]
+    Damaged {
+        /// The parameter.
+        place: String,
+        /// What is wrong.
+        source: DocumentError,
+    },
     /// A state of the ring under another state's number.
-    #[error("{place} holds revision {revision}; delete it, and the state before it counts again")]
+    #[error("{place} holds revision {revision}{}", undo(.place))]
     Misplaced {
         /// The parameter.
         place: String,
         /// What it says it is.
         revision: u64,
     },
+    /// A number that no state of a ring has.
+    #[error("{0} is not how a state of a ring is numbered; aws ssm delete-parameter --name {0}")]
+    Misnumbered(String),
+    /// A state older than the one in use.
+    #[error(
+        "{place} is at revision {found}, older than {known}, which is in use: an answer of before, or \
+         states were deleted; if they were, restart this to go back"
+    )]
+    WentBack {
+        /// The ring.
+        place: String,
+        /// The revision in use.
+        known: u64,
+        /// The one that was read.
+        found: u64,
+    },
+    /// Written, by this change or another one, and not to be seen.
+    #[error(
+        "{0} was written a moment ago and cannot be seen yet; run the command again in a minute"
+    )]
+    Unsettled(String),
+    /// A path with far more parameters than a ring has.
+    #[error("{0} holds more parameters than a ring can; give the ring a path of its own")]
+    Crowded(String),
+    /// A private key that lies open.
+    #[error(
+        "{0} is not a SecureString: the key lies open and is to be treated as stolen; delete the \
+         parameter, and use another key"
+    )]
+    Unencrypted(String),
+    /// A KMS key that protects from nobody.
+    #[error(
+        "private keys need a KMS key of their own, since with alias/aws/ssm everybody in the account \
+         can decrypt them; deploy/iam/README.md shows how to make one, rotation.kms_key names it"
+    )]
+    SharedKmsKey,
     /// More than a standard parameter holds.
-    #[error("{name} would have {bytes} bytes; a standard parameter holds {most}")]
+    #[error(
+        "{name} would have {bytes} bytes; a standard parameter holds {most}; a key alone, without \
+         comments, is what this prints: openssl pkey -in KEY.pem"
+    )]
     TooLarge {
         /// The parameter.
         name: String,
@@ -221,6 +268,7 @@ impl Keystore {
     /// [`KeystoreError`] says what is wrong, where, and what to do.
     pub async fn load(&self, known: Option<&ActiveRing>) -> Result<ActiveRing, KeystoreError> {
         let stored = self.read().await?;
+        self.check_forward(known, &stored)?;
         let active = stored.ring.active().map(|member| member.fingerprint.clone());
         let active = active.ok_or_else(|| KeystoreError::NoActive(self.to_string()))?;
         let known = known.map(|known| &known.active.key).filter(|key| *key.fingerprint() == active);
@@ -229,6 +277,25 @@ impl Keystore {
             None => Arc::new(self.key(&active).await?),
         };
         ActiveRing::new(stored, key)
+    }
+
+    /// Parameter Store may answer as of before, and a key that others have stopped signing with is
+    /// not taken up again. A folder shows what is there.
+    fn check_forward(
+        &self,
+        known: Option<&ActiveRing>,
+        stored: &Stored,
+    ) -> Result<(), KeystoreError> {
+        match (self, known) {
+            (Self::ParameterStore(_), Some(known)) if stored.revision < known.revision => {
+                Err(KeystoreError::WentBack {
+                    place: self.to_string(),
+                    known: known.revision,
+                    found: stored.revision,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Replaces the ring that was read at revision `after`: a compare and swap.
@@ -390,6 +457,11 @@ impl ActiveRing {
         let key = read(&active.fingerprint)?;
         Self::new(stored, Arc::new(key))
     }
+}
+
+/// How to do without a state, as the end of a sentence.
+fn undo(place: &str) -> String {
+    format!("; the state before it counts again after: aws ssm delete-parameter --name {place}")
 }
 
 /// Reads a private key that is to be a certain one.

@@ -9,16 +9,21 @@
 //! conditional write that Parameter Store has (`PutParameter` with `Overwrite=false`), so a change is
 //! the creation of the next number, and of two admins at once one fails. Numbers are never reused
 //! while a higher one exists, because the highest is never deleted.
+//!
+//! Parameter Store may show a moment late what was written, or even what it has shown before. Whoever
+//! writes waits until it is seen; whoever follows a ring takes no state older than the one it has.
 
 use std::fmt;
+use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::primitives::DateTime;
 use aws_sdk_ssm::types::{Parameter, ParameterTier, ParameterType};
 use zeroize::Zeroizing;
 
 use super::aws::{Aws, AwsProblem};
-use super::{KeystoreError, Stored, StoredKey, check_key};
+use super::{DocumentError, KeystoreError, Stored, StoredKey, check_key};
 use crate::clock::EpochSeconds;
 use crate::config::ParameterPath;
 use crate::signing::{Fingerprint, KeyRing, PrivateKey};
@@ -28,6 +33,15 @@ const MAX_BYTES: usize = 4096;
 
 /// The most parameters that one answer holds.
 const PAGE: i32 = 10;
+
+/// The most pages that are read: whatever else lies under the path, reading ends.
+const MAX_PAGES: usize = 50;
+
+/// How long to wait, in milliseconds, each time that something just written is not seen yet.
+const PAUSES: [u64; 4] = [0, 100, 300, 900];
+
+/// The key with which everybody in an account may decrypt parameters.
+const SHARED_KMS_KEY: &str = "alias/aws/ssm";
 
 /// States that are kept, the newest included: what a person may want to look back at.
 const KEPT_STATES: usize = 5;
@@ -66,10 +80,18 @@ impl ParameterStore {
 
     pub(super) async fn read(&self) -> Result<Stored, KeystoreError> {
         let states = self.states().await?;
-        let Some((revision, parameter)) = states.last() else { return Ok(Stored::default()) };
+        let Some(State { revision, parameter }) = states.last() else {
+            return Ok(Stored::default());
+        };
         let place = self.state_name(*revision);
-        let wrong = |source| KeystoreError::Document { place: place.clone(), source };
-        let stored = Stored::parse(parameter.value().unwrap_or_default()).map_err(wrong)?;
+        let stored = match Stored::parse(parameter.value().unwrap_or_default()) {
+            Ok(stored) => stored,
+            // One of another version is whole: it is not to be deleted.
+            Err(source @ DocumentError::Version(_)) => {
+                return Err(KeystoreError::Document { place, source });
+            }
+            Err(source) => return Err(KeystoreError::Damaged { place, source }),
+        };
         if stored.revision == *revision {
             return Ok(stored);
         }
@@ -77,7 +99,7 @@ impl ParameterStore {
     }
 
     pub(super) async fn write(&self, ring: &KeyRing, after: u64) -> Result<Stored, KeystoreError> {
-        let stored = Stored { ring: ring.clone(), revision: after + 1 };
+        let stored = Stored { ring: ring.clone(), revision: after.saturating_add(1) };
         let name = self.state_name(stored.revision);
         let wrong = |source| KeystoreError::Document { place: name.clone(), source };
         let text = stored.to_line(&mark()?).map_err(wrong)?;
@@ -90,30 +112,43 @@ impl ParameterStore {
                 return Err(AwsProblem::new("ssm:PutParameter", &name, &error).into());
             }
             // An attempt whose answer was lost has done its work.
-            if self.value(&name).await?.as_deref() != Some(&text) {
+            let there = self.settled(&name).await?;
+            let there = there.ok_or_else(|| KeystoreError::Unsettled(name.clone()))?;
+            if there.value() != Some(&text) {
                 return Err(self.conflict());
             }
         }
-        self.check_newest(stored.revision).await?;
+        self.check_order(stored.revision).await?;
         Ok(stored)
     }
 
-    /// A number whose states were cleaned up may have been free again for one who slept too long.
-    async fn check_newest(&self, written: u64) -> Result<(), KeystoreError> {
-        let newest = self.states().await?.last().map_or(0, |(revision, _)| *revision);
-        if newest <= written {
-            return Ok(());
+    /// Waits until a state that was written is seen. One who slept long may have written a number that
+    /// was used and cleaned up before: then there are higher ones that are older.
+    async fn check_order(&self, written: u64) -> Result<(), KeystoreError> {
+        for pause in PAUSES {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let states = self.states().await?;
+            let Some(own) = states.iter().find(|state| state.revision == written) else { continue };
+            let late = |other: &State| other.revision > written && other.time() < own.time();
+            if !states.iter().any(late) {
+                return Ok(());
+            }
+            self.delete(&self.state_name(written)).await?;
+            return Err(self.conflict());
         }
-        let name = self.state_name(written);
-        let deleted = self.client.delete_parameter().name(&name).send().await;
-        deleted.map_err(|error| AwsProblem::new("ssm:DeleteParameter", &name, &error))?;
-        Err(self.conflict())
+        Err(KeystoreError::Unsettled(self.state_name(written)))
     }
 
     pub(super) async fn key(&self, key: &Fingerprint) -> Result<PrivateKey, KeystoreError> {
         let name = self.place_of(key);
-        let pem = self.value(&name).await?.map(Zeroizing::new);
-        check_key(&pem.ok_or_else(|| KeystoreError::Missing(name.clone()))?, key, &name)
+        let found = self.settled(&name).await?;
+        let found = found.ok_or_else(|| KeystoreError::Missing(name.clone()))?;
+        let encrypted = found.r#type == Some(ParameterType::SecureString);
+        let pem = Zeroizing::new(found.value.unwrap_or_default());
+        if !encrypted {
+            return Err(KeystoreError::Unencrypted(name));
+        }
+        check_key(&pem, key, &name)
     }
 
     pub(super) async fn keys(&self) -> Result<Vec<StoredKey>, KeystoreError> {
@@ -135,46 +170,53 @@ impl ParameterStore {
         key: &Fingerprint,
         pem: &Zeroizing<String>,
     ) -> Result<(), KeystoreError> {
+        if self.kms_key.is_empty() || self.kms_key.ends_with(SHARED_KMS_KEY) {
+            return Err(KeystoreError::SharedKmsKey);
+        }
         let name = self.place_of(key);
         check_size(&name, pem)?;
         let put = self.client.put_parameter().name(&name).value(pem.as_str());
         let put = put.r#type(ParameterType::SecureString).key_id(&self.kms_key);
         let sent = put.tier(ParameterTier::Standard).overwrite(false).send().await;
-        match sent {
-            Ok(_) => Ok(()),
-            Err(error)
-                if error.as_service_error().is_some_and(|e| e.is_parameter_already_exists()) =>
-            {
-                // Whatever its form, it is this key, or an error.
-                self.key(key).await.map(drop)
+        if let Err(error) = sent {
+            let there = error.as_service_error().is_some_and(|e| e.is_parameter_already_exists());
+            if !there {
+                return Err(AwsProblem::with_secret("ssm:PutParameter", &name, &error).into());
             }
-            Err(error) => Err(AwsProblem::new("ssm:PutParameter", &name, &error).into()),
         }
+        // What is there is this key, and can be decrypted, before anybody comes to trust it.
+        self.key(key).await.map(drop)
     }
 
     pub(super) async fn destroy_key(&self, key: &Fingerprint) -> Result<(), KeystoreError> {
         self.delete(&self.place_of(key)).await
     }
 
+    /// Deletes the oldest states first, and never the newest.
     pub(super) async fn clean(&self) -> Result<(), KeystoreError> {
         let states = self.states().await?;
-        for (revision, _) in states.iter().rev().skip(KEPT_STATES) {
-            self.delete(&self.state_name(*revision)).await?;
+        let old = states.len().saturating_sub(KEPT_STATES);
+        for state in &states[..old] {
+            self.delete(&self.state_name(state.revision)).await?;
         }
         Ok(())
     }
 
     /// All states, the newest last.
-    async fn states(&self) -> Result<Vec<(u64, Parameter)>, KeystoreError> {
-        let folder = format!("{}/ring", self.path);
-        let numbered = |parameter: Parameter| {
-            let number = parameter.name()?.rsplit('/').next()?;
-            let digits = number.len() == 8 && number.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| number.parse().ok()).flatten().map(|number| (number, parameter))
-        };
-        let mut states: Vec<(u64, Parameter)> =
-            self.list(&folder).await?.into_iter().filter_map(numbered).collect();
-        states.sort_by_key(|(number, _)| *number);
+    async fn states(&self) -> Result<Vec<State>, KeystoreError> {
+        let mut states = Vec::new();
+        for parameter in self.list(&format!("{}/ring", self.path)).await? {
+            let name = parameter.name().and_then(|name| name.rsplit('/').next());
+            let digits = |name: &&str| name.bytes().all(|byte| byte.is_ascii_digit());
+            let Some(number) = name.filter(digits) else { continue };
+            let place = || format!("{}/ring/{number}", self.path);
+            let revision = number.parse().map_err(|_| KeystoreError::Misnumbered(place()))?;
+            if revision == 0 || self.state_name(revision) != place() {
+                return Err(KeystoreError::Misnumbered(place()));
+            }
+            states.push(State { revision, parameter });
+        }
+        states.sort_by_key(|state| state.revision);
         Ok(states)
     }
 
@@ -183,22 +225,29 @@ impl ParameterStore {
         let request = self.client.get_parameters_by_path().path(folder).max_results(PAGE);
         let mut pages = request.recursive(false).with_decryption(false).into_paginator().send();
         let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
+        for _ in 0..MAX_PAGES {
+            let Some(page) = pages.next().await else { return Ok(found) };
             let page = page.map_err(|e| AwsProblem::new("ssm:GetParametersByPath", folder, &e))?;
             found.extend(page.parameters.unwrap_or_default());
         }
-        Ok(found)
+        Err(KeystoreError::Crowded(folder.to_owned()))
     }
 
-    async fn value(&self, name: &str) -> Result<Option<String>, KeystoreError> {
-        let sent = self.client.get_parameter().name(name).with_decryption(true).send().await;
-        match sent {
-            Ok(answer) => Ok(answer.parameter.and_then(|parameter| parameter.value)),
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_parameter_not_found()) => {
-                Ok(None)
+    /// A parameter that is to be there, for which Parameter Store may need a moment.
+    async fn settled(&self, name: &str) -> Result<Option<Parameter>, KeystoreError> {
+        for pause in PAUSES {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            let sent = self.client.get_parameter().name(name).with_decryption(true).send().await;
+            match sent {
+                Ok(answer) => return Ok(answer.parameter),
+                Err(error)
+                    if error.as_service_error().is_some_and(|e| e.is_parameter_not_found()) => {}
+                Err(error) => {
+                    return Err(AwsProblem::with_secret("ssm:GetParameter", name, &error).into());
+                }
             }
-            Err(error) => Err(AwsProblem::new("ssm:GetParameter", name, &error).into()),
         }
+        Ok(None)
     }
 
     async fn delete(&self, name: &str) -> Result<(), KeystoreError> {
@@ -212,7 +261,20 @@ impl ParameterStore {
     }
 
     fn conflict(&self) -> KeystoreError {
-        KeystoreError::Conflict(format!("ssm:{}", self.path))
+        KeystoreError::Conflict(self.to_string())
+    }
+}
+
+/// A state of the ring, unread.
+struct State {
+    revision: u64,
+    parameter: Parameter,
+}
+
+impl State {
+    /// When it was written, by AWS's clock.
+    fn time(&self) -> Option<i128> {
+        self.parameter.last_modified_date().map(DateTime::as_nanos)
     }
 }
 

@@ -183,6 +183,7 @@ fn links_between_documents_lead_somewhere() {
         "CHANGELOG.md",
         "docs/FROM-CRON.md",
         "deploy/apache/README.md",
+        "deploy/iam/README.md",
         "deploy/nginx/README.md",
         "deploy/systemd/README.md",
         "keys-example/README.md",

@@ -1,6 +1,8 @@
 //! One test binary: what belongs where.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+/// An AWS that answers what it is told to, alone or in front of another.
+mod aws_endpoint;
 /// Behind nginx and Apache httpd, as deploy/ sets them up.
 mod beside;
 /// The demo in a real browser.
@@ -17,6 +19,8 @@ mod fuzz_corpus;
 #[expect(unreachable_pub, reason = "in fuzz/ they are a library")]
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz_targets;
+/// `deploy/iam/`: linted, as large as the code needs and no larger, and used as written.
+mod iam;
 /// Which instances of the service there are, and what they sign with.
 mod instances;
 /// A browser's cookie jar, as the standard has it.

@@ -1,6 +1,7 @@
 //! MiniStack: AWS's own interfaces, emulated by others, on a port of this machine.
 //!
-//! What it does not model (bad PEM, quotas, sizes, throttling, permissions) is not tested here.
+//! What it does not model (bad PEM, quotas, sizes, throttling, encryption) is asked of an endpoint that
+//! answers what it is told to.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -19,26 +20,54 @@ pub(crate) struct MiniStack {
 
 impl MiniStack {
     pub(crate) async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(venv_program("ministack"))
-            .env("GATEWAY_PORT", port.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let stack = Self { child, port };
-        stack.wait().await;
-        stack
+        Self::start_with(&[]).await
     }
 
-    async fn wait(&self) {
+    /// One that asks IAM before it does anything; its root is whoever gives an account's number as the
+    /// ID of an access key.
+    pub(crate) async fn start_with_iam() -> Self {
+        Self::start_with(&[("AUTH", "true")]).await
+    }
+
+    /// A port that is free now may be somebody else's a moment later: then with another one.
+    async fn start_with(more: &[(&str, &str)]) -> Self {
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let name = format!("{}-{port}", std::process::id());
+            let child = Command::new(venv_program("ministack"))
+                .env("GATEWAY_PORT", port.to_string())
+                .env("BIND_HOST", "127.0.0.1")
+                // Fixed ports, which only one at a time could have.
+                .env("IOT_MTLS_ENABLED", "0")
+                .env("SFTP_ENABLED", "0")
+                .env("MINISTACK_VERSION", &name)
+                .envs(more.iter().copied())
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut stack = Self { child, port };
+            if stack.wait(&name).await {
+                return stack;
+            }
+        }
+        panic!("MiniStack does not start: run `make tools`");
+    }
+
+    /// Whether it serves; not whether something else does on that port.
+    async fn wait(&mut self, name: &str) -> bool {
         let end = Instant::now() + Duration::from_secs(60);
         let health = format!("{}/_ministack/health", self.url());
-        while reqwest::get(&health).await.is_err() {
-            assert!(Instant::now() < end, "MiniStack does not start: run `make tools`");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        while Instant::now() < end && self.child.try_wait().unwrap().is_none() {
+            if let Ok(answer) = reqwest::get(&health).await
+                && answer.text().await.is_ok_and(|text| text.contains(name))
+            {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        false
     }
 
     pub(crate) fn url(&self) -> String {
@@ -58,7 +87,12 @@ impl MiniStack {
 
 /// What AWS's clients are told to ask another address.
 pub(crate) fn config_for(url: &str) -> SdkConfig {
-    let credentials = Credentials::new("test", "test", None, None, "tests");
+    config_as(url, "test", "test")
+}
+
+/// What AWS's clients are told to ask another address as somebody.
+pub(crate) fn config_as(url: &str, access_key_id: &str, secret_access_key: &str) -> SdkConfig {
+    let credentials = Credentials::new(access_key_id, secret_access_key, None, None, "tests");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))

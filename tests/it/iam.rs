@@ -1,0 +1,178 @@
+//! `deploy/iam/`: what the policies allow is what the code calls.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use edgemint::clock::EpochSeconds;
+use edgemint::config::{DEFAULT_KMS_KEY, ParameterPath};
+use edgemint::keystore::{Aws, Keystore, KeystoreError, ParameterStore, ProblemKind};
+use edgemint::signing::{KeyKind, generate_pem};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::ministack::{MiniStack, config_as};
+use crate::tools::Tool;
+
+const SERVICE: &str = include_str!("../../deploy/iam/service.json");
+const ADMIN: &str = include_str!("../../deploy/iam/admin.json");
+const SERVICES: [&str; 3] = ["ssm", "cloudfront", "elasticloadbalancing"];
+const NOW: EpochSeconds = EpochSeconds(1_800_000_000);
+
+/// What MiniStack asks for a list of parameters: it does not see the path, and so judges the call as
+/// one on everything.
+const LISTS_ANYWHERE: &str = r#"{"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": "*"}]}"#;
+
+#[derive(Deserialize)]
+struct Findings {
+    findings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct AccessKey {
+    access_key_id: String,
+    secret_access_key: String,
+}
+
+#[test]
+fn the_linter_of_policies_finds_nothing() {
+    let wrong = SERVICE.replace("ssm:GetParameter\"", "ssm:GetParameterz\"");
+    let requests = [SERVICE, ADMIN, &wrong].map(|policy| json!({ "policy": policy }));
+    let found: Vec<Findings> = Tool::python("policy_lint.py").ask_all(&requests);
+    assert_eq!(found[0].findings, [""; 0], "service.json");
+    assert_eq!(found[1].findings, [""; 0], "admin.json");
+    assert_eq!(found[2].findings.len(), 1, "the linter finds a wrong action");
+}
+
+#[test]
+fn the_policies_allow_what_the_code_calls_and_nothing_else() {
+    let called = called();
+    let (service, admin) = (allowed(SERVICE), allowed(ADMIN));
+    assert!(called.len() > 3, "{called:?}");
+    assert!(called.is_subset(&admin), "admin.json lacks some of {called:?}");
+    assert!(service.is_subset(&admin), "{service:?}");
+    let known: BTreeSet<&str> = called.iter().map(|action| prefix(action)).collect();
+    let needless: Vec<&String> = admin
+        .difference(&called)
+        .filter(|action| known.contains(prefix(action)))
+        .filter(|action| SERVICES.contains(&prefix(action)))
+        .collect();
+    assert!(needless.is_empty(), "nobody calls {needless:?}");
+}
+
+#[test]
+fn no_policy_reaches_beyond_its_path_where_aws_can_tell() {
+    for statement in statements(SERVICE).iter().chain(&statements(ADMIN)) {
+        let actions = texts(&statement["Action"]);
+        for resource in texts(&statement["Resource"]) {
+            let narrow = resource.contains("/edgemint/prod/") || resource.contains(":key/");
+            let blind =
+                |action: &String| matches!(prefix(action), "cloudfront" | "elasticloadbalancing");
+            assert!(narrow || actions.iter().all(blind), "{actions:?} on {resource}");
+        }
+        let of_kms = actions.iter().any(|action| prefix(action) == "kms");
+        let context = &statement["Condition"]["StringLike"]["kms:EncryptionContext:PARAMETER_ARN"];
+        assert_eq!(of_kms, context.as_str().is_some_and(|arn| arn.ends_with("/keys/*")));
+    }
+}
+
+#[tokio::test]
+async fn the_service_follows_and_the_admin_changes_a_ring_with_these_policies() {
+    let stack = MiniStack::start_with_iam().await;
+    let url = stack.url();
+    let user = |name: &str, policy: &str| {
+        json!({ "endpoint": url, "access_key_id": "123456789012", "name": name,
+                "policies": [policy, LISTS_ANYWHERE] })
+    };
+    let requests = [user("service", SERVICE), user("admin", ADMIN), user("nobody", LISTS_ANYWHERE)];
+    let keys: Vec<AccessKey> = Tool::python("iam_user.py").ask_all(&requests);
+    let [service, admin, nobody] = [
+        open(&url, &keys[0], "/edgemint/prod").await,
+        open(&url, &keys[1], "/edgemint/prod").await,
+        open(&url, &keys[2], "/edgemint/prod").await,
+    ];
+    let pem = generate_pem(KeyKind::P256).unwrap();
+    let imported = admin.import(&"K1".parse().unwrap(), &pem, NOW).await.unwrap();
+    let ring = service.load(None).await.unwrap();
+    assert_eq!(ring.active.id, imported.id);
+    let member = ring.ring.active().unwrap();
+
+    denied(service.write(&ring.ring, ring.revision).await, "ssm:PutParameter");
+    denied(service.destroy_key(&member.fingerprint).await, "ssm:DeleteParameter");
+    denied(nobody.load(None).await, "ssm:GetParameter");
+    let elsewhere = open(&url, &keys[1], "/edgemint/other").await;
+    denied(elsewhere.put_key(&imported.fingerprint, &pem).await, "ssm:PutParameter");
+
+    let mut changed = ring.ring.clone();
+    for revision in ring.revision..ring.revision + 6 {
+        changed = changed.confirm(NOW, 3600);
+        admin.write(&changed, revision).await.unwrap();
+    }
+    admin.clean().await.unwrap();
+    admin.destroy_key(&imported.fingerprint).await.unwrap();
+    assert_eq!(admin.keys().await.unwrap(), []);
+}
+
+async fn open(url: &str, key: &AccessKey, path: &str) -> Keystore {
+    let config = config_as(url, &key.access_key_id, &key.secret_access_key);
+    let path = ParameterPath::parse(path).unwrap();
+    let store = ParameterStore::new(path, DEFAULT_KMS_KEY, &Aws::with(config)).await;
+    Keystore::ParameterStore(store)
+}
+
+fn denied<T: std::fmt::Debug>(outcome: Result<T, KeystoreError>, permission: &str) {
+    let error = outcome.unwrap_err();
+    let KeystoreError::Aws(problem) = &error else { panic!("{error}") };
+    assert_eq!(problem.kind, ProblemKind::Denied, "{error}");
+    let expected = format!("lack the permission {permission}: deploy/iam/");
+    assert!(error.to_string().contains(&expected), "{error}");
+}
+
+/// The actions that the code names as text: each call gives its own, for its errors.
+fn called() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |code| {
+        for service in SERVICES {
+            for rest in code.split(&format!("\"{service}:")).skip(1) {
+                let action: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+                if action.starts_with(|c: char| c.is_ascii_uppercase()) {
+                    found.insert(format!("{service}:{action}"));
+                }
+            }
+        }
+    });
+    found
+}
+
+fn read(folder: &Path, take: &mut impl FnMut(&str)) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read(&path, take);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            take(&std::fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+fn allowed(policy: &str) -> BTreeSet<String> {
+    let statements = statements(policy);
+    let allows = statements.iter().filter(|statement| statement["Effect"] == "Allow");
+    allows.flat_map(|statement| texts(&statement["Action"])).collect()
+}
+
+fn statements(policy: &str) -> Vec<Value> {
+    let policy: Value = serde_json::from_str(policy).unwrap();
+    policy["Statement"].as_array().unwrap().clone()
+}
+
+/// One text or several: a policy may write either.
+fn texts(value: &Value) -> Vec<String> {
+    let one = value.as_str().map(str::to_owned);
+    let several = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+    one.into_iter().chain(several.map(str::to_owned)).collect()
+}
+
+fn prefix(action: &str) -> &str {
+    action.split(':').next().unwrap_or_default()
+}
