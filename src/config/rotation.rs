@@ -190,12 +190,14 @@ pub(super) fn check(
         raw.target_group.map(|text| p.take("rotation.target_group", TargetGroupArn::parse(&text)));
     let skew = raw.clock_skew.as_ref();
     let clock_skew = duration_within("rotation.clock_skew", skew, DEFAULT_CLOCK_SKEW, 0..=3600, p);
+    let kms_key = raw.kms_key.unwrap_or_else(|| DEFAULT_KMS_KEY.to_owned());
+    let kms_key = p.take("rotation.kms_key", parse_kms_key(kms_key));
     Some(Rotation {
         key_group: key_group.map_or(Some(None), |value| value.map(Some))?,
         probe: probe.map_or(Some(None), |value| value.map(Some))?,
         instances: instances.into_iter().collect::<Option<_>>()?,
         target_group: target_group.map_or(Some(None), |value| value.map(Some))?,
-        kms_key: raw.kms_key.unwrap_or_else(|| DEFAULT_KMS_KEY.to_owned()),
+        kms_key: kms_key?,
         clock_skew: clock_skew?,
     })
 }
@@ -207,4 +209,18 @@ fn parse_probe(text: &str, distributions: &[Distribution]) -> Result<ProbeUrl, S
         return Ok(probe);
     }
     Err(format!("no [[distribution]] has the host of {text}"))
+}
+
+fn parse_kms_key(text: String) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_/:".contains(c);
+    if text.is_empty() || text.len() > 2048 || !text.chars().all(allowed) {
+        return Err(format!("{text:?} is no KMS key; write its ID, its ARN, or alias/NAME"));
+    }
+    if text.contains("alias/aws/") {
+        return Err(format!(
+            "everybody in the account can decrypt with {text}; deploy/iam/README.md shows how to make \
+             a KMS key for edgemint alone"
+        ));
+    }
+    Ok(text)
 }

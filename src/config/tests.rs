@@ -184,3 +184,21 @@ fn a_ring_among_credentials_is_named_and_needs_a_manager_that_gives_some() {
         assert!(text.contains("is no source of keys"), "{name}: {text}");
     }
 }
+
+#[test]
+fn a_kms_key_that_everybody_can_use_is_refused() {
+    let with = |key: &str| format!("{MINIMAL}\n[rotation]\nkms_key = {key:?}\n");
+    for key in ["alias/edgemint", "arn:aws:kms:us-east-1:123456789012:key/mrk-0123"] {
+        let config = parse_with(&with(key), &[]).unwrap();
+        assert_eq!(config.rotation.kms_key, key);
+    }
+    for (key, expected) in [
+        ("", "is no KMS key"),
+        ("alias/edge mint", "is no KMS key"),
+        ("alias/aws/ssm", "everybody in the account"),
+        ("arn:aws:kms:us-east-1:123456789012:alias/aws/ssm", "everybody in the account"),
+    ] {
+        let error = error(&with(key));
+        assert!(error.contains("rotation.kms_key") && error.contains(expected), "{error}");
+    }
+}

@@ -13,6 +13,9 @@ use tokio::sync::OnceCell;
 /// The most characters of a text of AWS's that are shown.
 const MAX_TEXT: usize = 500;
 
+/// The most characters of the reasons why a call was not even made.
+const MAX_CHAIN: usize = 800;
+
 /// The most characters of a code of AWS's.
 const MAX_CODE: usize = 80;
 
@@ -158,7 +161,8 @@ fn printable(text: &str, most: usize) -> String {
     if text.contains("-----") {
         return "(a text with a PEM block)".to_owned();
     }
-    text.chars().filter(|c| !c.is_control()).take(most).collect()
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().filter(|c| !c.is_control()).take(most).collect()
 }
 
 fn kind_of(code: &str, text: &str) -> ProblemKind {
@@ -203,14 +207,15 @@ fn chain<E: std::error::Error + ?Sized>(error: Option<&E>) -> String {
 
 fn from_connection(message: String) -> (ProblemKind, String) {
     let lower = message.to_lowercase();
-    let kind = if lower.contains("region") {
+    let kind = if lower.contains("missing region") || lower.contains("missing signing region") {
         ProblemKind::Region
     } else if lower.contains("credential") || lower.contains("identity") {
         ProblemKind::Credentials
     } else {
         ProblemKind::Unreachable
     };
-    (kind, message)
+    // AWS's client goes through all places for credentials on lines of their own.
+    (kind, printable(message.trim_start_matches("other: "), MAX_CHAIN))
 }
 
 /// What to do, as the end of a sentence.

@@ -40,8 +40,8 @@ const MAX_PAGES: usize = 50;
 /// How long to wait, in milliseconds, each time that something just written is not seen yet.
 const PAUSES: [u64; 4] = [0, 100, 300, 900];
 
-/// The key with which everybody in an account may decrypt parameters.
-const SHARED_KMS_KEY: &str = "alias/aws/ssm";
+/// The keys with which everybody in an account may decrypt; `alias/aws/ssm` is the one for parameters.
+const SHARED_KMS_KEYS: &str = "alias/aws/";
 
 /// States that are kept, the newest included: what a person may want to look back at.
 const KEPT_STATES: usize = 5;
@@ -129,7 +129,9 @@ impl ParameterStore {
             tokio::time::sleep(Duration::from_millis(pause)).await;
             let states = self.states().await?;
             let Some(own) = states.iter().find(|state| state.revision == written) else { continue };
-            let late = |other: &State| other.revision > written && other.time() < own.time();
+            let late = |other: &State| {
+                other.revision > written && time(&other.parameter) < time(&own.parameter)
+            };
             if !states.iter().any(late) {
                 return Ok(());
             }
@@ -153,16 +155,15 @@ impl ParameterStore {
 
     pub(super) async fn keys(&self) -> Result<Vec<StoredKey>, KeystoreError> {
         let folder = format!("{}/keys", self.path);
-        let mut keys = Vec::new();
-        for parameter in self.list(&folder).await? {
-            let name = parameter.name().and_then(|name| name.rsplit('/').next());
-            let Some(fingerprint) = name.and_then(|name| name.parse().ok()) else { continue };
-            let seconds = parameter.last_modified_date().map_or(0, |date| date.secs());
+        let mut listed = self.list(&folder).await?;
+        listed.sort_by_key(time);
+        let stored = |parameter: Parameter| {
+            let fingerprint = parameter.name()?.rsplit('/').next()?.parse().ok()?;
+            let seconds = parameter.last_modified_date().map_or(0, DateTime::secs);
             let created = EpochSeconds(u64::try_from(seconds).unwrap_or(0));
-            keys.push(StoredKey { fingerprint, created });
-        }
-        keys.sort_by(|a, b| (a.created, &a.fingerprint).cmp(&(b.created, &b.fingerprint)));
-        Ok(keys)
+            Some(StoredKey { fingerprint, created })
+        };
+        Ok(listed.into_iter().filter_map(stored).collect())
     }
 
     pub(super) async fn put_key(
@@ -170,7 +171,7 @@ impl ParameterStore {
         key: &Fingerprint,
         pem: &Zeroizing<String>,
     ) -> Result<(), KeystoreError> {
-        if self.kms_key.is_empty() || self.kms_key.ends_with(SHARED_KMS_KEY) {
+        if self.kms_key.is_empty() || self.kms_key.contains(SHARED_KMS_KEYS) {
             return Err(KeystoreError::SharedKmsKey);
         }
         let name = self.place_of(key);
@@ -271,11 +272,9 @@ struct State {
     parameter: Parameter,
 }
 
-impl State {
-    /// When it was written, by AWS's clock.
-    fn time(&self) -> Option<i128> {
-        self.parameter.last_modified_date().map(DateTime::as_nanos)
-    }
+/// When a parameter was written, by AWS's clock.
+fn time(parameter: &Parameter) -> Option<i128> {
+    parameter.last_modified_date().map(DateTime::as_nanos)
 }
 
 fn check_size(name: &str, text: &str) -> Result<(), KeystoreError> {

@@ -7,7 +7,7 @@ use crate::aws_endpoint::Act;
 async fn what_parameter_store_shows_late_or_loses_is_no_conflict() {
     let stack = MiniStack::start().await;
     let endpoint = Endpoint::before(stack.url()).await;
-    let store = open(config_for(endpoint.url())).await;
+    let store = open(Hurry::below(LIMITS).with(config_for(endpoint.url()))).await;
     let (key, pem) = pair();
 
     // The answers to both writes are lost: the client's own second attempts find their work done.

@@ -1,8 +1,6 @@
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_sdk_ssm::config::{AsyncSleep, SharedAsyncSleep, Sleep};
 use edgemint::keystore::ProblemKind;
 
 use super::*;
@@ -121,7 +119,7 @@ async fn what_aws_refuses_is_told_with_the_permission_or_the_limit() {
 #[tokio::test]
 async fn throttling_is_waited_out_and_then_told() {
     let endpoint = Endpoint::alone().await;
-    let store = open(config_for(endpoint.url())).await;
+    let store = open(Hurry::below(LIMITS).with(config_for(endpoint.url()))).await;
     let slow = || Act::error("ThrottlingException", "Rate exceeded");
     endpoint.next("GetParametersByPath", [slow(), Act::Answer(200, "{}".to_owned())]);
     assert_eq!(store.read().await.unwrap().revision, 0);
@@ -144,27 +142,15 @@ async fn an_answer_that_is_not_awss_is_called_so() {
     }
 }
 
-/// Goes through all time limits fifty times as fast, and notes them.
-#[derive(Clone, Debug, Default)]
-struct Hurry(Arc<Mutex<Vec<Duration>>>);
-
-impl AsyncSleep for Hurry {
-    fn sleep(&self, duration: Duration) -> Sleep {
-        self.0.lock().unwrap().push(duration);
-        Sleep::new(tokio::time::sleep(duration / 50))
-    }
-}
-
 #[tokio::test]
 async fn nobody_waits_for_ever_for_an_answer() {
     let endpoint = Endpoint::alone().await;
-    let hurry = Hurry::default();
-    let sleep = SharedAsyncSleep::new(hurry.clone());
-    let config = config_for(endpoint.url()).into_builder().sleep_impl(sleep).build();
+    let hurry = Hurry::below(Duration::MAX);
+    let config = hurry.with(config_for(endpoint.url()));
     endpoint.next("GetParametersByPath", vec![Act::Silence; 4]);
     let error = open(config).await.read().await.unwrap_err();
     check(&error, ProblemKind::Unreachable, &["no answer in time", "is AWS reachable"]);
-    let asked = hurry.0.lock().unwrap();
+    let asked = hurry.noted();
     let count = |seconds| asked.iter().filter(|d| **d == Duration::from_secs(seconds)).count();
     assert_eq!(count(8), 1, "the operation: {asked:?}");
     assert!(count(3) >= 2, "each attempt: {asked:?}");
@@ -176,36 +162,43 @@ async fn a_refused_connection_is_told() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let error = open(config_for(&url)).await.read().await.unwrap_err();
+    let error = open(Hurry::below(LIMITS).with(config_for(&url))).await.read().await.unwrap_err();
     check(&error, ProblemKind::Unreachable, &["refused", "is AWS reachable"]);
 }
 
 #[test]
 fn a_machine_without_credentials_or_region_is_told_what_to_set() {
     let credentials = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "hunter2")];
+    let [id, secret] = credentials;
+    let said = import_with(&[id, secret, ("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]);
+    assert!(said.contains("set AWS_REGION"), "{said}");
     let said = import_with(&credentials);
     assert!(said.contains("set AWS_REGION"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
     let said = import_with(&[("AWS_REGION", "us-east-1")]);
     assert!(said.contains("set AWS_PROFILE or AWS_ACCESS_KEY_ID"), "{said}");
-    let profile = [("AWS_REGION", "us-east-1"), ("AWS_PROFILE", "nobody")];
-    let said = import_with(&profile);
-    assert!(said.contains("nobody") && said.contains("set AWS_PROFILE"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let said = import_with(&[("AWS_REGION", "us-east-1"), ("AWS_PROFILE", "sso")]);
+    assert!(said.contains("aws configure export-credentials --format env"), "{said}");
 }
+
+const PROFILES: &str = "[profile sso]\nsso_start_url = https://example.awsapps.com/start\n\
+    sso_region = us-east-1\nsso_account_id = 123456789012\nsso_role_name = admin\n";
 
 /// What the program says that finds AWS by itself.
 fn import_with(environment: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let pem = folder.path().join("key.pem");
     std::fs::write(&pem, pair().1.as_bytes()).unwrap();
+    let profiles = folder.path().join("profiles");
+    std::fs::write(&profiles, PROFILES).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_edgemint"))
         .args(["keys", "import", "--source", "ssm:/edgemint/test", "--key-pair-id", "K1"])
         .arg(&pem)
         .env_clear()
         .env("HOME", folder.path())
+        .env("AWS_CONFIG_FILE", &profiles)
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        // Should it find what it must not find.
-        .env("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         .envs(environment.iter().copied())
         .output()
         .unwrap();
