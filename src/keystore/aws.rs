@@ -101,6 +101,7 @@ impl Aws {
 
 impl AwsProblem {
     /// Says what went wrong with a call. Of an answer that is no error of AWS's, nothing is shown.
+    #[expect(clippy::unnecessary_box_returns, reason = "every error that holds one holds it boxed")]
     pub(crate) fn new<E, R>(call: &'static str, on: &str, error: &SdkError<E, R>) -> Box<Self>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -111,20 +112,17 @@ impl AwsProblem {
             SdkError::TimeoutError(_) => (ProblemKind::Unreachable, "no answer in time".to_owned()),
             SdkError::ResponseError(_) => not_aws(),
             SdkError::DispatchFailure(failure) => {
-                from_connection(chain(failure.as_connector_error()))
+                from_connection(&chain(failure.as_connector_error()))
             }
-            other => from_connection(chain(other.source())),
+            other => from_connection(&chain(other.source())),
         };
         Box::new(Self { call, on: on.to_owned(), kind, message })
     }
 
     /// As [`Self::new`], for a call with a private key in it. Of a request that it finds wrong AWS
     /// quotes the values, so what it says is left out unless it is about something else.
-    pub(super) fn with_secret<E, R>(
-        call: &'static str,
-        on: &str,
-        error: &SdkError<E, R>,
-    ) -> Box<Self>
+    #[expect(clippy::unnecessary_box_returns, reason = "every error that holds one holds it boxed")]
+    pub(super) fn with_secret<E, R>(call: &'static str, on: &str, error: &SdkError<E, R>) -> Box<Self>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: fmt::Debug,
@@ -167,12 +165,11 @@ fn printable(text: &str, most: usize) -> String {
 
 fn kind_of(code: &str, text: &str) -> ProblemKind {
     let throttles = ["Throttl", "TooManyRequests", "TooManyUpdates", "RequestLimitExceeded"];
+    let stale = text.starts_with("Signature expired") || text.starts_with("Signature not yet");
     match code {
         _ if throttles.iter().any(|word| code.contains(word)) => ProblemKind::Throttled,
         _ if code.contains("AccessDenied") => ProblemKind::Denied,
-        "UnauthorizedOperation" => ProblemKind::Denied,
-        "RequestTimeTooSkewed" | "RequestExpired" => ProblemKind::Clock,
-        _ if text.starts_with("Signature expired") || text.starts_with("Signature not yet") => {
+        _ if code == "RequestTimeTooSkewed" || code == "RequestExpired" || stale => {
             ProblemKind::Clock
         }
         "ExpiredToken"
@@ -187,8 +184,7 @@ fn kind_of(code: &str, text: &str) -> ProblemKind {
         "ParameterLimitExceeded" | "TooManyPublicKeys" | "TooManyPublicKeysInKeyGroup" => {
             ProblemKind::Limit
         }
-        "InvalidKeyId" => ProblemKind::KmsKey,
-        _ if code.starts_with("KMS") => ProblemKind::KmsKey,
+        _ if code == "InvalidKeyId" || code.starts_with("KMS") => ProblemKind::KmsKey,
         _ => ProblemKind::Other,
     }
 }
@@ -205,7 +201,7 @@ fn chain<E: std::error::Error + ?Sized>(error: Option<&E>) -> String {
     text
 }
 
-fn from_connection(message: String) -> (ProblemKind, String) {
+fn from_connection(message: &str) -> (ProblemKind, String) {
     let lower = message.to_lowercase();
     let kind = if lower.contains("missing region") || lower.contains("missing signing region") {
         ProblemKind::Region

@@ -18,6 +18,9 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::operation::delete_parameter::DeleteParameterError;
+use aws_sdk_ssm::operation::get_parameter::GetParameterError;
+use aws_sdk_ssm::operation::put_parameter::PutParameterError;
 use aws_sdk_ssm::primitives::DateTime;
 use aws_sdk_ssm::types::{Parameter, ParameterTier, ParameterType};
 use zeroize::Zeroizing;
@@ -107,7 +110,9 @@ impl ParameterStore {
         let put = self.client.put_parameter().name(&name).value(&text);
         let put = put.r#type(ParameterType::String).tier(ParameterTier::Standard).overwrite(false);
         if let Err(error) = put.send().await {
-            let taken = error.as_service_error().is_some_and(|e| e.is_parameter_already_exists());
+            let taken = error
+                .as_service_error()
+                .is_some_and(PutParameterError::is_parameter_already_exists);
             if !taken {
                 return Err(AwsProblem::new("ssm:PutParameter", &name, &error).into());
             }
@@ -180,7 +185,9 @@ impl ParameterStore {
         let put = put.r#type(ParameterType::SecureString).key_id(&self.kms_key);
         let sent = put.tier(ParameterTier::Standard).overwrite(false).send().await;
         if let Err(error) = sent {
-            let there = error.as_service_error().is_some_and(|e| e.is_parameter_already_exists());
+            let there = error
+                .as_service_error()
+                .is_some_and(PutParameterError::is_parameter_already_exists);
             if !there {
                 return Err(AwsProblem::with_secret("ssm:PutParameter", &name, &error).into());
             }
@@ -242,7 +249,9 @@ impl ParameterStore {
             match sent {
                 Ok(answer) => return Ok(answer.parameter),
                 Err(error)
-                    if error.as_service_error().is_some_and(|e| e.is_parameter_not_found()) => {}
+                    if error
+                        .as_service_error()
+                        .is_some_and(GetParameterError::is_parameter_not_found) => {}
                 Err(error) => {
                     return Err(AwsProblem::with_secret("ssm:GetParameter", name, &error).into());
                 }
@@ -253,7 +262,11 @@ impl ParameterStore {
 
     async fn delete(&self, name: &str) -> Result<(), KeystoreError> {
         match self.client.delete_parameter().name(name).send().await {
-            Err(error) if error.as_service_error().is_some_and(|e| e.is_parameter_not_found()) => {
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(DeleteParameterError::is_parameter_not_found) =>
+            {
                 Ok(())
             }
             Err(error) => Err(AwsProblem::new("ssm:DeleteParameter", name, &error).into()),

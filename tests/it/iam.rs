@@ -18,7 +18,7 @@ const ADMIN: &str = include_str!("../../deploy/iam/admin.json");
 const SERVICES: [&str; 3] = ["ssm", "cloudfront", "elasticloadbalancing"];
 const NOW: EpochSeconds = EpochSeconds(1_800_000_000);
 
-/// What MiniStack asks for a list of parameters: it does not see the path, and so judges the call as
+/// What `MiniStack` asks for a list of parameters: it does not see the path, and so judges the call as
 /// one on everything.
 const LISTS_ANYWHERE: &str = r#"{"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": "ssm:GetParametersByPath", "Resource": "*"}]}"#;

@@ -57,7 +57,7 @@ impl MiniStack {
 
     /// Whether it serves; not whether something else does on that port.
     async fn wait(&mut self, name: &str) -> bool {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         let health = format!("{}/_ministack/health", self.url());
         while Instant::now() < end && self.child.try_wait().unwrap().is_none() {
             if let Ok(answer) = reqwest::get(&health).await
