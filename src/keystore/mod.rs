@@ -146,19 +146,6 @@ pub enum KeystoreError {
     /// A number that no state of a ring has.
     #[error("{0} is not how a state of a ring is numbered; aws ssm delete-parameter --name {0}")]
     Misnumbered(String),
-    /// A state older than the one in use.
-    #[error(
-        "{place} is at revision {found}, older than {known}, which is in use: an answer of before, or \
-         states were deleted; if they were, restart this to go back"
-    )]
-    WentBack {
-        /// The ring.
-        place: String,
-        /// The revision in use.
-        known: u64,
-        /// The one that was read.
-        found: u64,
-    },
     /// Written, by this change or another one, and not to be seen.
     #[error(
         "{0} was written a moment ago and cannot be seen yet; run the command again in a minute"
@@ -268,7 +255,6 @@ impl Keystore {
     /// [`KeystoreError`] says what is wrong, where, and what to do.
     pub async fn load(&self, known: Option<&ActiveRing>) -> Result<ActiveRing, KeystoreError> {
         let stored = self.read().await?;
-        self.check_forward(known, &stored)?;
         let active = stored.ring.active().map(|member| member.fingerprint.clone());
         let active = active.ok_or_else(|| KeystoreError::NoActive(self.to_string()))?;
         let known = known.map(|known| &known.active.key).filter(|key| *key.fingerprint() == active);
@@ -277,25 +263,6 @@ impl Keystore {
             None => Arc::new(self.key(&active).await?),
         };
         ActiveRing::new(stored, key)
-    }
-
-    /// Parameter Store may answer as of before, and a key that others have stopped signing with is
-    /// not taken up again. A folder shows what is there.
-    fn check_forward(
-        &self,
-        known: Option<&ActiveRing>,
-        stored: &Stored,
-    ) -> Result<(), KeystoreError> {
-        match (self, known) {
-            (Self::ParameterStore(_), Some(known)) if stored.revision < known.revision => {
-                Err(KeystoreError::WentBack {
-                    place: self.to_string(),
-                    known: known.revision,
-                    found: stored.revision,
-                })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Replaces the ring that was read at revision `after`: a compare and swap.

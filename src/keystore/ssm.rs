@@ -11,7 +11,7 @@
 //! while a higher one exists, because the highest is never deleted.
 //!
 //! Parameter Store may show a moment late what was written, or even what it has shown before. Whoever
-//! writes waits until it is seen; whoever follows a ring takes no state older than the one it has.
+//! writes waits until it is seen; whoever follows a ring must take no state older than the one it has.
 
 use std::fmt;
 use std::time::Duration;
