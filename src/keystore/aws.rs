@@ -122,7 +122,11 @@ impl AwsProblem {
     /// As [`Self::new`], for a call with a private key in it. Of a request that it finds wrong AWS
     /// quotes the values, so what it says is left out unless it is about something else.
     #[expect(clippy::unnecessary_box_returns, reason = "every error that holds one holds it boxed")]
-    pub(super) fn with_secret<E, R>(call: &'static str, on: &str, error: &SdkError<E, R>) -> Box<Self>
+    pub(super) fn with_secret<E, R>(
+        call: &'static str,
+        on: &str,
+        error: &SdkError<E, R>,
+    ) -> Box<Self>
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: fmt::Debug,
