@@ -185,23 +185,30 @@ pub async fn ask(address: &Address) -> Result<Report, InstancesError> {
             return Err(stranger(format!("more than {MAX_BYTES} bytes")));
         }
     }
-    parse(status, &body).map_err(|error| stranger(error.to_string()))
+    parse(status, &body).map_err(stranger)
 }
 
 /// `/readyz`, as far as rotation reads it.
 #[derive(Deserialize)]
 struct Readiness {
     status: String,
+    /// Null without a key, and never absent: other services say that they are ready, too.
+    #[serde(deserialize_with = "Option::deserialize")]
     key_pair_id: Option<KeyPairId>,
     ring_revision: Option<u64>,
     longest_lifetime: Option<u64>,
 }
 
-fn parse(status: u16, body: &[u8]) -> Result<Report, serde_json::Error> {
-    let Object(readiness): Object<Readiness> = serde_json::from_slice(body)?;
+fn parse(status: u16, body: &[u8]) -> Result<Report, String> {
+    let parsed: Result<Object<Readiness>, _> = serde_json::from_slice(body);
+    let Object(readiness) = parsed.map_err(|error| error.to_string())?;
+    let ready = status == 200 && readiness.status == "ready";
+    if ready && readiness.key_pair_id.is_none() {
+        return Err("ready without a key".to_owned());
+    }
     Ok(Report {
         key_pair_id: readiness.key_pair_id.map(String::from),
-        ready: status == 200 && readiness.status == "ready",
+        ready,
         longest_lifetime: readiness.longest_lifetime,
         ring_revision: readiness.ring_revision,
     })

@@ -185,8 +185,8 @@ async fn nobody_else_answers_in_an_instances_place() {
     );
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = redirecting.accept().await {
-            let _ = stream.write_all(answer.as_bytes()).await;
             let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
     let found = find(&[instance(&url)], None, &Aws::new()).await.unwrap();
@@ -203,6 +203,9 @@ async fn what_is_not_this_services_answer_is_no_report() {
         (200, r#"["ready","K1",7,3600]"#, "an object"),
         (200, r#"{"status":"ready","key_pair_id":"K1\u001b[2J"}"#, "letters and digits"),
         (200, r#"{"key_pair_id":"K1"}"#, "status"),
+        (200, r#"{"status":"ready"}"#, "key_pair_id"),
+        (200, r#"{"status":"ready","key_pair_id":null}"#, "without a key"),
+        (503, r#"{"status":"stopping"}"#, "key_pair_id"),
         (200, &long, "16384 bytes"),
         (404, r#"{"status":"ready","key_pair_id":"K1"}"#, "status 404"),
     ];
@@ -244,9 +247,9 @@ struct Tls {
 impl Tls {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"];
-        let made =
-            openssl(folder.path(), &[&make[..], &["-keyout", "key", "-out", "cert"]].concat());
+        let request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"];
+        let certificate = [&request[..], &["-keyout", "key", "-out", "cert"]].concat();
+        let made = openssl(folder.path(), &certificate);
         assert!(made.status.success(), "{made:?}");
         let body = r#"{"status":"ready","key_pair_id":"K1"}"#;
         let answer = format!("HTTP/1.0 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
