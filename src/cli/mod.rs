@@ -9,6 +9,7 @@
 )]
 
 mod check;
+mod core_dumps;
 mod demo;
 mod files;
 mod keys;
@@ -77,6 +78,10 @@ enum Done {
 /// Runs a command and returns its exit code.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
+    if let Err(error) = core_dumps::rule_out() {
+        complain(&anyhow::Error::new(error).context("cannot rule out core dumps, which hold keys"));
+        return ExitCode::from(2);
+    }
     let outcome = match cli.command {
         Command::Serve(options) => serve::run(&options.config),
         Command::Demo(options) => demo::run(&options),

@@ -175,6 +175,10 @@ impl Follower {
     ) -> Result<ActiveRing, Failure> {
         let held = snapshot.ring.as_deref();
         let found = self.store(source).await?.load(held).await?;
+        if held.is_none_or(|held| !Arc::ptr_eq(&held.active.key, &found.active.key)) {
+            // A connection that stays open keeps the buffer that the private key came in.
+            self.store = None;
+        }
         match held {
             Some(held) if found.revision < held.revision => {
                 Err(Failure::Stale { found: found.revision, held: held.revision })

@@ -49,6 +49,8 @@ mod properties;
 mod rotation;
 /// An AWS that answers as it is told.
 mod scripted;
+/// Where private keys are, and where they are not.
+mod secrets;
 /// The program as a process: its log, its signals, its metrics.
 mod serve;
 /// `/session` and everything under it, through the router.

@@ -191,6 +191,11 @@ impl Service {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
+    /// The lines of the log that nobody has taken.
+    pub(crate) fn log(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
     /// Waits for a line of the log that holds `text`, and takes it.
     pub(crate) async fn wait_for(&self, text: &str) -> Value {
         let end = Instant::now() + Duration::from_secs(20);
