@@ -54,7 +54,7 @@ enum Command {
     Verify(verify::Options),
     /// Make, publish, rotate and revoke the keys that sign.
     #[command(subcommand, after_help = keys::HELP)]
-    Keys(keys::Action),
+    Keys(Box<keys::Action>),
 }
 
 /// Where the configuration is.

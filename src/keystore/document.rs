@@ -127,12 +127,12 @@ mod tests {
     #[test]
     fn what_is_no_ring_says_why() {
         let keys = r#"[{"id":"K1","fingerprint":"F","state":"active","created":1,"staged":1,"promoted":1}]"#
-            .replace("F", &"1".repeat(64));
+            .replace('F', &"1".repeat(64));
         let good = format!(r#"{{"version":2,"revision":1,"keys":{keys}}}"#);
         assert!(Stored::parse(&good).is_ok());
         for (text, expected) in [
             (r#"{"version":9,"what":"ever"}"#.to_owned(), "version 9"),
-            (r#"[2,1,[]]"#.to_owned(), "object"),
+            (r"[2,1,[]]".to_owned(), "object"),
             (good.replace("active", "retired"), "exactly one key"),
             (good.replace("active", "lost"), "unknown variant"),
             (good.replace("K1", "../../etc/passwd"), "letters and digits"),

@@ -83,7 +83,13 @@ impl Admin<'_> {
         let mut waited = Duration::ZERO;
         let mut said = String::new();
         loop {
-            let answers = self.ask_instances().await?;
+            let answers = match self.ask_instances().await {
+                Ok(answers) => answers,
+                // Who is there may be told in a while; nobody is taken to have followed meanwhile.
+                Err(error) => {
+                    BTreeMap::from([("the instances".to_owned(), Err(error.to_string()))])
+                }
+            };
             let behind: Vec<String> = answers
                 .iter()
                 .filter_map(|(address, answer)| {

@@ -32,7 +32,7 @@ pub struct Probe {
 pub enum ProbeError {
     /// Everybody may read the object.
     #[error("{0} opens without cookies: choose an object that only signed requests may read")]
-    OpenToAll(ProbeUrl),
+    OpenToAll(String),
     /// The object is not there.
     #[error(
         "{url} is answered with {status}: the edge accepts the cookies, but the object cannot be read; \
@@ -40,7 +40,7 @@ pub enum ProbeError {
     )]
     Absent {
         /// The object.
-        url: ProbeUrl,
+        url: String,
         /// The answer.
         status: u16,
     },
@@ -51,7 +51,7 @@ pub enum ProbeError {
     )]
     NotEvenActive {
         /// The object.
-        url: ProbeUrl,
+        url: String,
         /// The answer.
         answer: String,
     },
@@ -64,7 +64,7 @@ pub enum ProbeError {
         /// The key.
         key: String,
         /// The object.
-        url: ProbeUrl,
+        url: String,
         /// How long was waited.
         waited: u64,
         /// The last answer.
@@ -194,7 +194,7 @@ impl Admin<'_> {
         active: Option<&SigningKey>,
     ) -> Result<(), RotationError> {
         let Some(probe) = &self.site.probe else { return Err(not_set()) };
-        let (now, url) = (self.now(), probe.url.clone());
+        let (now, url) = (self.now(), probe.url.to_string());
         if probe.ask(None, now).await.answer == Answer::Opens {
             return Err(ProbeError::OpenToAll(url).into());
         }
@@ -214,7 +214,7 @@ impl Admin<'_> {
     /// Waits until the edge accepts a key, for as long as it takes to settle.
     pub(super) async fn await_accepted(&mut self, key: &SigningKey) -> Result<(), RotationError> {
         let Some(probe) = self.site.probe.clone() else { return Err(not_set()) };
-        let url = probe.url.clone();
+        let url = probe.url.to_string();
         if self.dry_run {
             self.note("probe", format!("would ask for {url} until the edge accepts the new key"));
             return Ok(());

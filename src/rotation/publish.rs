@@ -98,7 +98,7 @@ impl Admin<'_> {
         let short = public.fingerprint().short().to_owned();
         self.call("publish", format!("cloudfront:CreatePublicKey for {short}"));
         if self.dry_run {
-            return Ok(ID_TO_COME.parse().map_err(|_| RotationError::UnknownKey(short))?);
+            return ID_TO_COME.parse().map_err(|_| RotationError::UnknownKey(short));
         }
         let id = group.create(public).await?;
         self.note("publish", format!("CloudFront calls it {id}"));

@@ -327,12 +327,11 @@ impl KeyRing {
                 "promote another one first, or if it was stolen: edgemint keys revoke",
             )),
             (KeyState::Retired, _) => Err(not_possible(member, "there is nothing left to do")),
-            (KeyState::Staged, _) => Ok(()),
             (KeyState::Retiring, None) => Err(RingError::NotConfirmed(id.clone())),
             (KeyState::Retiring, Some(until)) if until > now => {
                 Err(RingError::TooEarly { id: id.clone(), until })
             }
-            (KeyState::Retiring, Some(_)) => Ok(()),
+            (KeyState::Staged | KeyState::Retiring, _) => Ok(()),
         }
     }
 

@@ -34,8 +34,8 @@ pub(in crate::cli) struct Rotate {
     if_older_than: std::time::Duration,
     /// A command that makes the instances follow where nothing else does, such as
     /// 'systemctl restart edgemint' for keys that a unit loads. Run by sh after the promotion.
-    #[arg(long, value_name = "COMMAND")]
-    on_promote: Option<String>,
+    #[arg(long = "on-promote", value_name = "COMMAND")]
+    follow_command: Option<String>,
     /// Only say which calls would be made.
     #[arg(long)]
     dry_run: bool,
@@ -48,8 +48,8 @@ pub(in crate::cli) struct Promote {
     #[command(flatten)]
     waits: Waits,
     /// Run by sh after the promotion, as with rotate.
-    #[arg(long, value_name = "COMMAND")]
-    on_promote: Option<String>,
+    #[arg(long = "on-promote", value_name = "COMMAND")]
+    follow_command: Option<String>,
     /// Only say which calls would be made.
     #[arg(long)]
     dry_run: bool,
@@ -90,8 +90,8 @@ pub(in crate::cli) struct Revoke {
     #[arg(long)]
     yes: bool,
     /// Run by sh after the change, as with rotate.
-    #[arg(long, value_name = "COMMAND")]
-    on_promote: Option<String>,
+    #[arg(long = "on-promote", value_name = "COMMAND")]
+    follow_command: Option<String>,
     /// Only say which calls would be made.
     #[arg(long)]
     dry_run: bool,
@@ -153,7 +153,7 @@ const PROMPT: Patience =
 pub(super) async fn rotate(options: &Rotate) -> anyhow::Result<Done> {
     let Rotate { common, by_hand, waits, dry_run, .. } = options;
     let mut site = common.site(Some(by_hand)).await?;
-    site.on_promote.clone_from(&options.on_promote);
+    site.on_promote.clone_from(&options.follow_command);
     let how = RotateOptions {
         kind: options.kind.into(),
         wait: options.wait,
@@ -169,7 +169,7 @@ pub(super) async fn rotate(options: &Rotate) -> anyhow::Result<Done> {
 pub(super) async fn promote(options: &Promote) -> anyhow::Result<Done> {
     let Promote { common, waits, dry_run, key, .. } = options;
     let mut site = common.site(None).await?;
-    site.on_promote.clone_from(&options.on_promote);
+    site.on_promote.clone_from(&options.follow_command);
     let outcome = with_admin!(&site, common.json, *dry_run, waits.patience(), |admin| {
         admin.promote(key).await?
     });
@@ -190,7 +190,7 @@ pub(super) async fn retire(options: &Retire) -> anyhow::Result<Done> {
 pub(super) async fn revoke(options: &Revoke) -> anyhow::Result<Done> {
     let Revoke { common, by_hand, waits, dry_run, key, .. } = options;
     let mut site = common.site(Some(by_hand)).await?;
-    site.on_promote.clone_from(&options.on_promote);
+    site.on_promote.clone_from(&options.follow_command);
     let outcome = with_admin!(&site, common.json, *dry_run, waits.patience(), |admin| {
         let damage = admin.damage(key).await?;
         warn(&damage, common.json);

@@ -56,7 +56,7 @@ impl Executioner {
             .unwrap();
         *self.0.state.lock().unwrap() =
             Sentence { at: Some(at), convict: Some(child), ..Sentence::default() };
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         loop {
             {
                 let mut state = self.0.state.lock().unwrap();

@@ -91,7 +91,7 @@ async fn a_stolen_key_leaves_at_once_and_another_takes_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_the_edge_does_not_accept_is_never_promoted() {
     let world = World::new("slow").await;
-    world.edge.delay(Duration::from_secs(3600));
+    world.edge.delay(Duration::from_hours(1));
     let refused = world.keys(&["rotate", "--settle", "0s", "--timeout", "1s"]).await;
     assert_eq!(refused.code(), Some(1), "{}", refused.text());
     assert!(refused.text().contains("does not accept"), "{}", refused.text());
@@ -139,4 +139,37 @@ async fn of_two_rotations_at_once_one_key_comes_and_nothing_is_left() {
         assert!(told, "{}\n---\n{}", one.text(), other.text());
     }
     world.assert_tidy(1, "after both").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_is_printed_or_published_holds_a_private_key() {
+    let world = World::new("printed").await;
+    let first = world.first().to_string();
+    let commands = [
+        rotate(&["--dry-run"]),
+        rotate(&["--json"]),
+        vec!["list"],
+        vec!["list", "--json"],
+        vec!["generate"],
+        vec!["retire", &first],
+        vec!["stage", "no-such-key"],
+    ];
+    let mut printed = String::new();
+    for command in &commands {
+        printed += &world.keys(command).await.text();
+    }
+    let client = aws_sdk_ssm::Client::new(&world.stack.config());
+    let all = client.get_parameters_by_path().path("/edgemint/printed").recursive(true);
+    let all = all.with_decryption(true).send().await.unwrap().parameters.unwrap();
+    let keys = all.iter().filter(|parameter| parameter.name().unwrap().contains("/keys/"));
+    let pems: Vec<&str> = keys.map(|parameter| parameter.value().unwrap()).collect();
+    assert_eq!(pems.len(), 3, "the first, the new and a spare one");
+    let states = all.iter().filter(|parameter| parameter.name().unwrap().contains("/ring/"));
+    let public: String = states.map(|parameter| parameter.value().unwrap()).collect();
+    assert!(public.contains(&first) && printed.contains(&first));
+    for line in pems.iter().flat_map(|pem| pem.lines()).filter(|line| line.len() >= 40) {
+        assert!(line.starts_with('-') || !printed.contains(line), "{printed}");
+        assert!(line.starts_with('-') || !public.contains(line), "{public}");
+    }
+    assert!(!printed.contains("PRIVATE KEY"), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! A site whose keys are rotated: MiniStack, an edge, a configuration, and the program.
+//! A site whose keys are rotated: `MiniStack`, an edge, a configuration, and the program.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ pub(crate) struct World {
     first: KeyPairId,
 }
 
-/// An edge that trusts what a key group of MiniStack says, a while later.
+/// An edge that trusts what a key group of `MiniStack` says, a while later.
 pub(crate) struct TestEdge {
     pub(crate) url: String,
     delay: Arc<Mutex<Duration>>,
@@ -50,7 +50,7 @@ impl World {
         Self::on(MiniStack::start().await, name).await
     }
 
-    /// The same, on a MiniStack that is there already.
+    /// The same, on a `MiniStack` that is there already.
     pub(crate) async fn on(stack: MiniStack, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = format!("ssm:/edgemint/{name}");
@@ -290,12 +290,12 @@ async fn propagate(
     while !stop.load(Ordering::Relaxed) {
         if let Ok(held) = group.read().await {
             for id in &held.trusted {
-                if !known.contains_key(&id.to_string()) {
+                if let std::collections::hash_map::Entry::Vacant(e) = known.entry(id.to_string()) {
                     let Ok(key) = client.get_public_key().id(id.to_string()).send().await else {
                         continue;
                     };
                     let pem = key.public_key.unwrap().public_key_config.unwrap().encoded_key;
-                    known.insert(id.to_string(), PublicKey::from_pem(&pem).unwrap());
+                    e.insert(PublicKey::from_pem(&pem).unwrap());
                 }
             }
             if coming.last().is_none_or(|(_, last)| *last != held.trusted) {
