@@ -61,7 +61,7 @@ async fn ready(State(state): State<AppState>) -> Response {
         "status": word,
         "key_pair_id": ring.map(|ring| ring.active.id.to_string()),
         "ring_revision": ring.map(|ring| ring.revision),
-        "longest_lifetime": snapshot.longest_lifetime(),
+        "longest_lifetime": state.longest_lifetime(),
         "source_heard": snapshot.heard.map(|heard| heard.to_string()),
     });
     let status = if word == "ready" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

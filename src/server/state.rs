@@ -1,7 +1,7 @@
 //! What handlers share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -18,6 +18,7 @@ pub struct AppState(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     snapshot: ArcSwap<Snapshot>,
+    longest_lifetime: AtomicU64,
     clock: Arc<dyn Clock>,
     authenticator: Authenticator,
     issuer: Issuer,
@@ -37,9 +38,11 @@ impl AppState {
         let issuer = Issuer::new(limits.signing_threads, limits.signing_queue, move || {
             counted.signatures.inc();
         });
+        let longest_lifetime = AtomicU64::new(snapshot.longest_lifetime());
         let snapshot = ArcSwap::from_pointee(heard_now(snapshot, clock.as_ref()));
         Self(Arc::new(Shared {
             snapshot,
+            longest_lifetime,
             authenticator: Authenticator::new(clock.clone(), fetcher, cache_limits),
             clock,
             issuer,
@@ -57,7 +60,15 @@ impl AppState {
 
     /// Swaps the snapshot, with keys just read; requests at work keep theirs.
     pub fn swap(&self, snapshot: Snapshot) {
+        self.0.longest_lifetime.fetch_max(snapshot.longest_lifetime(), Ordering::AcqRel);
         self.0.snapshot.store(Arc::new(heard_now(snapshot, self.clock())));
+    }
+
+    /// Seconds that the longest of all cookies lives that any configuration since the start has allowed:
+    /// those given under an earlier one are still out.
+    #[must_use]
+    pub fn longest_lifetime(&self) -> u64 {
+        self.0.longest_lifetime.load(Ordering::Acquire)
     }
 
     /// Makes the next snapshot out of the one that holds now, whoever else does so meanwhile.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_ssm::types::ParameterType;
 use axum::http::Method;
 use edgemint::clock::{Clock as _, EpochSeconds, FixedClock, SystemClock};
-use edgemint::config::{DEFAULT_KMS_KEY, KeySource, ParameterPath};
+use edgemint::config::{DEFAULT_KMS_KEY, Environment, KeySource, ParameterPath};
 use edgemint::keystore::{Aws, Folder, Keystore, MANIFEST, ParameterStore};
 use edgemint::server::{AppState, Follower, NotSigning, Snapshot};
 use edgemint::signing::{KeyKind, generate_pem};
@@ -153,6 +153,25 @@ async fn assert_nothing_is_signed(app: &App, kind: &str) {
     assert_eq!(verified.status, 204);
     assert!(verified.headers.get("x-edgemint-set-cookie-1").is_none());
     assert!(app.state.metrics_text().contains("edgemint_keys_signing 0\n"));
+}
+
+#[tokio::test]
+async fn cookies_of_an_earlier_configuration_count_for_the_overlap() {
+    let app = App::new();
+    let file = app.folder.path().join("edgemint.toml");
+    let load = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        Snapshot::load(&file, &Environment::default()).unwrap()
+    };
+    let before = app.state.longest_lifetime();
+    let with = |lifetime: &str| load(&CONFIG.replace("lifetime = \"15m\"", lifetime));
+    app.state.swap(with("lifetime = \"5m\""));
+    assert_eq!(app.state.longest_lifetime(), before);
+    app.state.swap(with("lifetime = \"20h\""));
+    assert_eq!(app.state.longest_lifetime(), 20 * 3600);
+    app.state.swap(load(CONFIG));
+    let body = app.anonymous(Method::GET, "/readyz").await.json();
+    assert_eq!(body["longest_lifetime"], 20 * 3600);
 }
 
 #[tokio::test]
