@@ -179,3 +179,11 @@ async fn a_revocation_that_is_killed_at_any_call_is_finished_by_the_next() {
     let kills = at_every_call("revoked", &arguments, async |_| {}, 0).await;
     assert!(kills >= 12, "{kills}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_of_keys_in_a_folder_that_is_killed_is_finished_by_the_next() {
+    let arguments = ["rotate", "--settle", "0s", "--timeout", "20s"];
+    let kills = at_every_call("dir:folder", &arguments, async |_| {}, 1).await;
+    // Only CloudFront is asked: the public half, and the group.
+    assert_eq!(kills, 4);
+}

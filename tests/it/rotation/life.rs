@@ -173,3 +173,65 @@ async fn nothing_that_is_printed_or_published_holds_a_private_key() {
     }
     assert!(!printed.contains("PRIVATE KEY"), "{printed}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_a_folder_are_rotated_alike() {
+    let world = World::new("dir:keys").await;
+    world.keys(&rotate(&["--kind", "p256"])).await.done();
+    world.assert_tidy(1, "after the rotation").await;
+    world.let_cookies_expire().await;
+    // What is due is retired; nothing new is begun so soon.
+    let text = world.keys(&rotate(&[])).await.done();
+    assert!(text.contains("nothing to do"), "{text}");
+    world.assert_tidy(0, "after the retirement").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_permissions_a_person_does_it_by_hand() {
+    let world = World::new("hand").await;
+    let by_hand = |more: &[&'static str]| rotate(&[&["--manual"], more].concat());
+    let asked = world.keys(&by_hand(&["--json"])).await;
+    assert_eq!(asked.code(), Some(1), "{}", asked.text());
+    let pem = asked.json().pop().unwrap()["by_hand"]["public_key"].as_str().unwrap().to_owned();
+    let told = world.keys(&by_hand(&[])).await.text();
+    for line in pem.lines() {
+        assert!(told.contains(line), "the same key is asked for again: {told}");
+    }
+    // The wrong ID is found out before anything signs with it, and nothing is spoilt.
+    let other = world.first().to_string();
+    let wrong = by_hand(&["--timeout", "1s", "--key-pair-id"]);
+    let wrong = [&wrong[..], &[other.as_str()]].concat();
+    let refused = world.keys(&wrong).await;
+    assert_ne!(refused.code(), Some(0), "{}", refused.text());
+    assert_eq!(world.ring().await.active().unwrap().id, *world.first());
+    let id = world.publish_by_hand("by-hand", &pem).await;
+    let right = by_hand(&["--key-pair-id"]);
+    world.keys(&[&right[..], &[id.as_str()]].concat()).await.done();
+    assert_eq!(world.ring().await.active().unwrap().id.to_string(), id);
+    world.assert_tidy(1, "after the rotation").await;
+
+    world.let_cookies_expire().await;
+    let retire = ["retire", other.as_str(), "--manual"];
+    let asked = world.keys(&retire).await;
+    assert_eq!(asked.code(), Some(1), "{}", asked.text());
+    assert!(asked.text().contains(&format!("take out {other}")), "{}", asked.text());
+    world.group.change(&[], std::slice::from_ref(world.first())).await.unwrap();
+    world.group.delete(world.first()).await.unwrap();
+    world.edge.caught_up(&world.group).await;
+    world.keys(&retire).await.done();
+    world.assert_tidy(0, "after the retirement").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_key_of_an_empty_ring_comes_by_the_same_command() {
+    let world = World::new("first").await;
+    // Another ring, of a site that trusts the same group.
+    let source = ["--source", "ssm:/edgemint/second"];
+    let listed = world.keys(&[&["list", "--check"], &source[..]].concat()).await;
+    assert!(listed.text().contains("no key signs yet"), "{}", listed.text());
+    world.keys(&rotate(&source)).await.done();
+    let listed = world.keys(&[&["list", "--json"], &source[..]].concat()).await;
+    let list = listed.json().pop().unwrap();
+    assert_eq!(list["keys"][0]["state"], "active", "{list}");
+    assert_eq!(list["keys"][0]["trusted"], true, "{list}");
+}

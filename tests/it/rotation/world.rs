@@ -40,12 +40,14 @@ pub(crate) struct World {
 /// An edge that trusts what a key group of `MiniStack` says, a while later.
 pub(crate) struct TestEdge {
     pub(crate) url: String,
+    trusted: Arc<RwLock<TrustedKeys>>,
     delay: Arc<Mutex<Duration>>,
     stop: Arc<AtomicBool>,
 }
 
 impl World {
-    /// A site with one key, that is published, trusted and active.
+    /// A site with one key, that is published, trusted and active; in Parameter Store, or in a folder
+    /// if the name begins with `dir:`.
     pub(crate) async fn new(name: &str) -> Self {
         Self::on(MiniStack::start().await, name).await
     }
@@ -53,7 +55,11 @@ impl World {
     /// The same, on a `MiniStack` that is there already.
     pub(crate) async fn on(stack: MiniStack, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let source = format!("ssm:/edgemint/{name}");
+        let source = match name.strip_prefix("dir:") {
+            Some(name) => format!("dir:{}", folder.path().join(name).display()),
+            None => format!("ssm:/edgemint/{name}"),
+        };
+        let name = name.trim_start_matches("dir:");
         let aws = Aws::with(stack.config());
         let parsed = KeySource::parse(&source).unwrap();
         let store = Keystore::open(&parsed, DEFAULT_KMS_KEY, &aws).await.unwrap();
@@ -146,6 +152,14 @@ clock_skew = "0s"
         self.store.write(&ring, revision).await.unwrap();
     }
 
+    /// Does what the instructions say, as a person would.
+    pub(crate) async fn publish_by_hand(&self, name: &str, pem: &str) -> String {
+        let id =
+            public_key(&aws_sdk_cloudfront::Client::new(&self.stack.config()), name, pem).await;
+        self.group.change(&[id.parse().unwrap()], &[]).await.unwrap();
+        id
+    }
+
     /// Removes all of this site's keys from CloudFront, which has room for ten.
     pub(crate) async fn clear(&self) {
         let client = aws_sdk_cloudfront::Client::new(&self.stack.config());
@@ -223,20 +237,34 @@ impl Ran {
 
 async fn key_group(stack: &MiniStack, name: &str, public: &str) -> (KeyPairId, String) {
     let client = aws_sdk_cloudfront::Client::new(&stack.config());
-    let config = PublicKeyConfig::builder()
-        .caller_reference(format!("first-{name}"))
-        .name(format!("first-{name}"))
-        .encoded_key(public)
-        .build()
-        .unwrap();
-    let key = client.create_public_key().public_key_config(config).send().await.unwrap();
-    let key = key.public_key.unwrap().id;
+    let key = public_key(&client, &format!("first-{name}"), public).await;
     let config = KeyGroupConfig::builder().name(name).items(&key).build().unwrap();
     let group = client.create_key_group().key_group_config(config).send().await.unwrap();
     (key.parse().unwrap(), group.key_group.unwrap().id)
 }
 
+async fn public_key(client: &aws_sdk_cloudfront::Client, name: &str, pem: &str) -> String {
+    let config = PublicKeyConfig::builder().caller_reference(name).name(name).encoded_key(pem);
+    let create = client.create_public_key().public_key_config(config.build().unwrap());
+    create.send().await.unwrap().public_key.unwrap().id
+}
+
 impl TestEdge {
+    /// Waits until the edge trusts what the key group says now.
+    pub(crate) async fn caught_up(&self, group: &KeyGroup) {
+        let wanted = group.read().await.unwrap().trusted;
+        let same = || match &*self.trusted.read().unwrap() {
+            TrustedKeys::Group(keys) => {
+                keys.len() == wanted.len()
+                    && wanted.iter().all(|id| keys.contains_key(&id.to_string()))
+            }
+            _ => false,
+        };
+        while !same() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn start(group: KeyGroup, config: aws_config::SdkConfig) -> Self {
         let listener = LoopbackListener::bind(0).await.unwrap();
         let url = format!("http://localhost:{}", listener.port());
@@ -261,7 +289,7 @@ impl TestEdge {
         while matches!(*trusted.read().unwrap(), TrustedKeys::None) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Self { url, delay, stop }
+        Self { url, trusted, delay, stop }
     }
 
     /// Lets changes of the key group reach the edge later.
