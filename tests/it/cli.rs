@@ -87,6 +87,32 @@ fn check(folder: &TempDir, more: &[&str]) -> Output {
 }
 
 #[test]
+fn help_about_keys_fits_a_terminal_and_reads_as_it_is_written() {
+    let commands = ["rotate", "list", "revoke", "promote", "retire", "generate", "stage", "import"];
+    for command in commands {
+        let help = out(&edgemint(&["keys", command, "--help"]));
+        assert!(help.contains("Usage: edgemint keys"), "{help}");
+        // Where clap breaks lines.
+        let wide = help.lines().find(|line| line.chars().count() > 100);
+        assert_eq!(wide, None, "keys {command} --help");
+    }
+    let help = out(&edgemint(&["keys", "--help"]));
+    let (_, runbook) = help.split_once("A key's life:\n").unwrap();
+    let lines: Vec<&str> = runbook.lines().collect();
+    let wide = lines.iter().find(|line| line.chars().count() > 98);
+    assert_eq!(wide, None, "keys --help");
+    // As many as are written: none was broken on the way.
+    assert_eq!(
+        lines.iter().filter(|line| line.contains("edgemint keys ")).count(),
+        10,
+        "{runbook}"
+    );
+    for command in commands.iter().filter(|command| **command != "import") {
+        assert!(runbook.contains(command), "{command}: {runbook}");
+    }
+}
+
+#[test]
 fn every_command_explains_itself() {
     for arguments in [
         &["--help"][..],

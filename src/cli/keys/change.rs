@@ -253,7 +253,11 @@ pub(super) async fn stage(options: &Stage) -> anyhow::Result<Done> {
     if common.json {
         say_line(&json!({ "done": !dry_run, "key_pair_id": id }));
     } else {
-        end(false, *dry_run, &format!("{id} is trusted. Next: edgemint keys promote {id}"));
+        end(
+            false,
+            *dry_run,
+            &format!("{id} is trusted. To let it sign: edgemint keys promote {id}"),
+        );
     }
     Ok(Done::Yes)
 }

@@ -9,6 +9,7 @@ use crate::cli::output::say;
 use crate::cli::{Done, time};
 use crate::clock::{Clock as _, EpochSeconds, SystemClock};
 use crate::rotation::{Admin, KeyRow, Overview, Patience};
+use crate::signing::KeyState;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
@@ -82,6 +83,7 @@ fn cells(key: &KeyRow, now: EpochSeconds) -> [String; 8] {
         None => "?",
     };
     let age = if key.created.0 == 0 { "?".to_owned() } else { time::span(now.since(key.created)) };
+    let retiring = key.retire_after.filter(|_| key.state == Some(KeyState::Retiring));
     [
         key.id.as_ref().map_or("-".to_owned(), ToString::to_string),
         key.state.map_or("-".to_owned(), |state| state.to_string()),
@@ -90,7 +92,7 @@ fn cells(key: &KeyRow, now: EpochSeconds) -> [String; 8] {
         if key.private.is_some() { "yes" } else { "no" }.to_owned(),
         known(key.public).to_owned(),
         known(key.trusted).to_owned(),
-        key.retire_after.map_or(String::new(), |after| format!("can be retired from {after} on")),
+        retiring.map_or(String::new(), |after| format!("can be retired from {after} on")),
     ]
 }
 

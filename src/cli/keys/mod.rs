@@ -34,6 +34,9 @@ pub(super) enum Action {
     ///
     /// The key group loses it in the same call that adds the one that takes over. Says first for how
     /// many minutes of cookies that is the end, and asks.
+    ///
+    /// A staged key takes over if there is one, else one that is stored, else a new one. If the thief
+    /// may have those too, take them out first: revoke ID, or retire FINGERPRINT.
     Revoke(change::Revoke),
     /// Let a staged key sign; or a retiring one again, which undoes a rotation.
     Promote(change::Promote),
@@ -43,7 +46,7 @@ pub(super) enum Action {
     Generate(change::Generate),
     /// Give a stored key's public half to CloudFront, and put it into the ring as staged.
     Stage(change::Stage),
-    /// Add a private key that was made elsewhere: the first one of a ring signs, a further one waits.
+    /// Add a private key that was made elsewhere: a ring's first key signs, a further one waits.
     ///
     /// Make the key and give its public half to CloudFront first, which tells the ID:
     ///
@@ -63,15 +66,23 @@ A key's life:
                                signs nothing                 its last cookie
                                                              has expired
 
-Routine      edgemint keys rotate              all of the above, and waits for the edge and the instances
-             edgemint keys rotate --wait       and for the old key's last cookie
-             edgemint keys rotate --dry-run    only says what it would do
-Roll back    edgemint keys promote OLD-ID      while the old key is retiring: one write
-Stolen       edgemint keys revoke ID           now; people's cookies are renewed with another key
-By hand      edgemint keys rotate --manual     says what to paste into CloudFront's console, and where
+Look         edgemint keys list              every key, and what to see to
+             edgemint keys list --check      the same; exit code 1 if there is anything
+Routine      edgemint keys rotate            all of the above; waits for edge and instances
+             edgemint keys rotate --wait     and for the old key's last cookie
+             edgemint keys rotate --dry-run  only says what it would do
+Schedule     edgemint keys rotate --if-older-than 30d
+Interrupted  edgemint keys rotate            again: it goes on where it was
+Roll back    edgemint keys promote OLD-ID    while the old key is retiring
+Stolen       edgemint keys revoke ID         now; browsers get cookies of another key
+By hand      edgemint keys rotate --manual   says what to paste into CloudFront's console
 
-The configuration's [keys] and [rotation] say where keys are, which key group trusts them, which object
-to try them on, and which instances must follow. docs/ROTATION.md is the runbook.";
+Exit codes: 0 done; 1 not yet, run it again (with list --check: something to see to);
+2 usage, configuration, or something refused.
+
+The configuration's [keys] and [rotation] say where keys are, which key group trusts them,
+which object they are tried on, and which instances must follow. docs/ROTATION.md is the
+runbook.";
 
 pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
