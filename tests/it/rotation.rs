@@ -5,4 +5,4 @@ mod killed;
 mod life;
 mod load;
 
-mod world;
+pub(crate) mod world;

@@ -1,3 +1,5 @@
+mod rotate;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -15,6 +17,9 @@ use crate::process::Site;
 use crate::support::{person, rsa_pem};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_edgemint");
+
+const UNITS: [&str; 4] =
+    ["edgemint.service", "edgemint.socket", "edgemint-rotate.service", "edgemint-rotate.timer"];
 
 fn deploy(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd").join(name)
@@ -35,15 +40,15 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn systemd_finds_nothing_to_say_about_the_units() {
     let folder = tempfile::tempdir().unwrap();
-    // The program is looked for where the unit says, so a copy says where it is here.
-    let service = read("edgemint.service").replace("/usr/local/bin/edgemint", PROGRAM);
-    let (service_file, socket_file) =
-        (folder.path().join("edgemint.service"), folder.path().join("edgemint.socket"));
-    std::fs::write(&service_file, service).unwrap();
-    std::fs::copy(deploy("edgemint.socket"), &socket_file).unwrap();
+    let copies = UNITS.map(|unit| {
+        // The program is looked for where the unit says, so a copy says where it is here.
+        let text = read(unit).replace("/usr/local/bin/edgemint", PROGRAM);
+        let copy = folder.path().join(unit);
+        std::fs::write(&copy, text).unwrap();
+        copy
+    });
     // It succeeds on keys that it does not know, and only says so.
-    let verdict =
-        run(Command::new("systemd-analyze").arg("verify").args([service_file, socket_file]));
+    let verdict = run(Command::new("systemd-analyze").arg("verify").args(copies));
     let said = format!("{}{}", text(&verdict.stdout), text(&verdict.stderr));
     assert!(verdict.status.success() && said.is_empty(), "{said}");
 }
@@ -68,7 +73,7 @@ fn the_service_is_exposed_as_little_as_the_readme_says() {
 fn the_readme_explains_every_line_of_the_units() {
     let readme = read("README.md");
     let mut missing = BTreeSet::new();
-    for unit in ["edgemint.service", "edgemint.socket"] {
+    for unit in UNITS {
         let unit = read(unit);
         let lines = unit.lines().filter(|line| !line.starts_with('#'));
         let keys = lines.filter_map(|line| line.split_once('=')).map(|(key, _)| key.to_owned());
@@ -250,6 +255,7 @@ impl Machine {
         let system = folder.join("system");
         std::fs::create_dir_all(system.join("edgemint.service.d")).unwrap();
         std::fs::create_dir_all(system.join("edgemint.socket.d")).unwrap();
+        std::fs::create_dir_all(system.join("edgemint-rotate.service.d")).unwrap();
         std::fs::create_dir_all(folder.join("etc")).unwrap();
         // As in docs/FROM-CRON.md: the empty line takes the unit's own port away.
         let port = format!("[Socket]\nListenStream=\nListenStream=127.0.0.1:{}\n", site.port);
@@ -262,6 +268,8 @@ impl Machine {
             ("edgemint.socket.d/port.conf", &port),
             ("edgemint.service", &read("edgemint.service")),
             ("edgemint.service.d/log.conf", &format!("[Service]\n{log}")),
+            ("edgemint-rotate.service", &read("edgemint-rotate.service")),
+            ("edgemint-rotate.service.d/log.conf", &format!("[Service]\n{log}")),
         ] {
             std::fs::write(system.join(name), content).unwrap();
         }

@@ -235,7 +235,8 @@ impl Ran {
     }
 }
 
-async fn key_group(stack: &MiniStack, name: &str, public: &str) -> (KeyPairId, String) {
+/// Publishes a public key, in a key group of its own.
+pub(crate) async fn key_group(stack: &MiniStack, name: &str, public: &str) -> (KeyPairId, String) {
     let client = aws_sdk_cloudfront::Client::new(&stack.config());
     let key = public_key(&client, &format!("first-{name}"), public).await;
     let config = KeyGroupConfig::builder().name(name).items(&key).build().unwrap();
@@ -265,7 +266,8 @@ impl TestEdge {
         }
     }
 
-    async fn start(group: KeyGroup, config: aws_config::SdkConfig) -> Self {
+    /// Starts one before a key group.
+    pub(crate) async fn start(group: KeyGroup, config: aws_config::SdkConfig) -> Self {
         let listener = LoopbackListener::bind(0).await.unwrap();
         let url = format!("http://localhost:{}", listener.port());
         let trusted = Arc::new(RwLock::new(TrustedKeys::None));
