@@ -11,6 +11,8 @@ mod browser;
 mod cli;
 /// Every key of the configuration stands in its reference, and every example is right.
 mod docs;
+/// `deploy/eventbridge/`: the template, and the command that it schedules.
+mod eventbridge;
 /// The service follows its key ring, in a folder and in Parameter Store.
 mod following;
 /// What the fuzz targets assert, over their corpus.

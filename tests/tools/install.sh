@@ -69,7 +69,7 @@ node_packages() {
 }
 
 python_packages() {
-    cmp -s requirements.txt venv/.installed && venv/bin/python -c 'import botocore, cryptography, h2, ministack, parliament' 2>/dev/null && return
+    cmp -s requirements.txt venv/.installed && venv/bin/python -c 'import botocore, cfnlint, cryptography, h2, ministack, parliament' 2>/dev/null && return
     python3 -c 'import ensurepip' 2>/dev/null || debian_packages "python3 -m venv" python3-venv
     echo "tests/tools: installing venv"
     rm -rf venv
