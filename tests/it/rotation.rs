@@ -4,5 +4,6 @@
 mod killed;
 mod life;
 mod load;
+mod tried;
 
 pub(crate) mod world;
