@@ -173,6 +173,26 @@ fn on_the_way_from_the_cron_job_nginx_is_replaced_before_the_load_balancer_lets_
 }
 
 #[test]
+fn the_runbook_of_keys_quotes_warnings_and_settings_that_there_are() {
+    let text = document("docs/ROTATION.md");
+    let [rotation] = &blocks(&text, "toml")[..] else { panic!("one configuration: {text}") };
+    checked(&format!("{}{rotation}", crate::support::CONFIG));
+
+    let (_, table) = text.split_once("## What `keys list` warns of").unwrap();
+    let quoted = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let source = document("src/rotation/overview.rs");
+    let mut count = 0;
+    for warning in quoted {
+        count += 1;
+        let fixed = ["FINGERPRINT", "STATE", "ID", "…"];
+        let words = fixed.iter().fold(warning.to_owned(), |text, name| text.replace(name, "\n"));
+        let absent = words.lines().find(|words| !source.contains(*words));
+        assert_eq!(absent, None, "{warning}");
+    }
+    assert_eq!(count, 13, "a warning is missing from this test");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     for name in [
         "README.md",
