@@ -51,6 +51,18 @@ impl fmt::Display for EpochSeconds {
     }
 }
 
+/// Says how long a number of seconds is, in its two largest units.
+#[must_use]
+pub fn span(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
 /// Something that knows what time it is.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Returns the present time.
@@ -108,5 +120,14 @@ mod tests {
         assert_eq!(EpochSeconds(5).minus(9), EpochSeconds(0));
         assert_eq!(EpochSeconds(u64::MAX).plus(1), EpochSeconds(u64::MAX));
         assert_eq!(EpochSeconds(5).since(EpochSeconds(9)), 0);
+    }
+
+    #[test]
+    fn span_uses_the_two_largest_units() {
+        for (seconds, expected) in
+            [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7260, "2 h 1 min"), (90_000, "1 d 1 h")]
+        {
+            assert_eq!(span(seconds), expected);
+        }
     }
 }

@@ -27,29 +27,9 @@ pub(super) fn parse(text: &str) -> Result<EpochSeconds, String> {
     })
 }
 
-/// Says how long a number of seconds is, in its two largest units.
-pub(super) fn span(seconds: u64) -> String {
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, _, _) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn span_uses_the_two_largest_units() {
-        for (seconds, expected) in
-            [(0, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (7260, "2 h 1 min"), (90_000, "1 d 1 h")]
-        {
-            assert_eq!(span(seconds), expected);
-        }
-    }
 
     #[test]
     fn parse_reads_what_the_aws_cli_reads() {

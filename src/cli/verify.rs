@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
+use super::Done;
 use super::files::read_pem;
 use super::output::{note, say, say_json};
-use super::{Done, time};
-use crate::clock::{Clock as _, EpochSeconds, SystemClock};
+use crate::clock::{Clock as _, EpochSeconds, SystemClock, span};
 use crate::signing::PublicKey;
 use crate::signing::verify::{EdgeRequest, TrustedKeys, verify};
 
@@ -56,7 +56,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
     let outcome = verify(&request, &TrustedKeys::AnyId(Box::new(key)));
     match (&outcome, options.json) {
         (Ok(policy), false) => {
-            let left = time::span(policy.expires().since(request.now));
+            let left = span(policy.expires().since(request.now));
             say(&format!(
                 "allowed: {} until {}, {left} from now",
                 policy.resource(),

@@ -230,7 +230,12 @@ fn read_manifest(path: &Path) -> Result<Option<Stored>, KeystoreError> {
 }
 
 fn read_key(path: &Path, fingerprint: &Fingerprint) -> Result<PrivateKey, KeystoreError> {
-    let metadata = fs::metadata(path).map_err(at("cannot read", path))?;
+    let metadata = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(KeystoreError::Missing(path.display().to_string()));
+        }
+        metadata => metadata.map_err(at("cannot read", path))?,
+    };
     if metadata.permissions().mode() & 0o007 != 0 {
         return Err(KeystoreError::Exposed(path.to_owned()));
     }

@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 use super::{Admin, Edge, RotationError};
 use crate::clock::EpochSeconds;
 use crate::keystore::{KeystoreError, Stored, StoredKey};
-use crate::signing::{Fingerprint, KeyKind, KeyRing, PrivateKey, RingError, generate_pem};
+use crate::signing::{
+    Fingerprint, KeyKind, KeyPairId, KeyRing, PrivateKey, RingError, generate_pem,
+};
 
 /// A key that is stored and on its way into the ring.
 #[derive(Clone, Debug)]
@@ -28,8 +30,9 @@ impl Admin<'_> {
     /// # Errors
     /// [`RotationError`] when it cannot be stored, or would not fit at the edge.
     pub async fn generate(&mut self, kind: KeyKind) -> Result<Fingerprint, RotationError> {
-        let made = self.make(kind).await?;
-        Ok(made.fingerprint().clone())
+        let (new, pem) = self.make(kind, &[]).await?;
+        self.keep(&new, &pem).await?;
+        Ok(new.fingerprint().clone())
     }
 
     /// Begins a rotation, or goes on with the one that is under way: says which key is the new one.
@@ -41,6 +44,9 @@ impl Admin<'_> {
         let now = self.now();
         if let Some(rotation) = stored.ring.rotation() {
             let (key, begun) = (rotation.key.clone(), rotation.begun);
+            if let Some(id) = rotation.replaces.clone() {
+                return Err(RingError::Revoking { id, begun }.into());
+            }
             self.note("begin", format!("going on with the rotation begun at {begun}"));
             if let Some(found) = self.stored_key(&key).await? {
                 return Ok((stored, found));
@@ -48,13 +54,18 @@ impl Admin<'_> {
             if stored.ring.with_fingerprint(&key).is_some() {
                 return Err(KeystoreError::Missing(self.site.store.place_of(&key)).into());
             }
-            let new = self.make(kind).await?;
+            let (new, pem) = self.make(kind, &[]).await?;
+            self.keep(&new, &pem).await?;
             let ring = stored.ring.begin_again(new.fingerprint(), now);
             return self.claim(stored, ring, new, true).await;
         }
         let (new, made) = match self.spare(&stored.ring).await? {
             Some(spare) => (spare, false),
-            None => (self.make(kind).await?, true),
+            None => {
+                let (new, pem) = self.make(kind, &[]).await?;
+                self.keep(&new, &pem).await?;
+                (new, true)
+            }
         };
         let ring = stored.ring.begin(new.fingerprint(), now)?;
         self.claim(stored, ring, new, made).await
@@ -116,18 +127,32 @@ impl Admin<'_> {
         Ok(Some(NewKey { key: Arc::new(key), created: stored.created }))
     }
 
-    async fn make(&mut self, kind: KeyKind) -> Result<NewKey, RotationError> {
+    /// Makes a key, if it fits at the edge once others have left.
+    pub(super) async fn make(
+        &mut self,
+        kind: KeyKind,
+        leaving: &[KeyPairId],
+    ) -> Result<(NewKey, Zeroizing<String>), RotationError> {
         let pem: Zeroizing<String> = generate_pem(kind)?;
         let key = PrivateKey::from_pem(&pem)?;
         let fingerprint = key.fingerprint().clone();
         self.note("generate", format!("{}, fingerprint {fingerprint}", key.public().kind()));
         if let Edge::Api(group) = &self.site.edge {
-            group.read().await?.check_room(&fingerprint, &[], self.site.quotas)?;
+            group.read().await?.check_room(&fingerprint, leaving, self.site.quotas)?;
         }
-        self.call("store", self.site.store.describe_put(&fingerprint));
-        if !self.dry_run {
-            self.site.store.put_key(&fingerprint, &pem).await?;
+        Ok((NewKey { key: Arc::new(key), created: self.now() }, pem))
+    }
+
+    /// Stores a key that was made.
+    pub(super) async fn keep(
+        &mut self,
+        new: &NewKey,
+        pem: &Zeroizing<String>,
+    ) -> Result<(), RotationError> {
+        self.call("store", self.site.store.describe_put(new.fingerprint()));
+        if self.dry_run {
+            return Ok(());
         }
-        Ok(NewKey { key: Arc::new(key), created: self.now() })
+        Ok(self.site.store.put_key(new.fingerprint(), pem).await?)
     }
 }

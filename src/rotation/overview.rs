@@ -75,7 +75,9 @@ impl Admin<'_> {
         let mut findings: Vec<Finding> =
             unasked.map(|text| Finding { text, mend: None }).into_iter().collect();
         findings.extend(self.findings_of_ring(&stored, warn_after));
-        findings.extend(keys.iter().filter_map(finding_of));
+        let begun = stored.ring.rotation().map(|rotation| &rotation.key);
+        let unfinished = |row: &&KeyRow| begun.is_some() && row.fingerprint.as_ref() == begun;
+        findings.extend(keys.iter().filter(|row| !unfinished(row)).filter_map(finding_of));
         Ok(Overview { revision: stored.revision, keys, findings })
     }
 
@@ -94,7 +96,14 @@ impl Admin<'_> {
             }
         }
         if let Some(rotation) = ring.rotation() {
-            find(format!("the rotation begun at {} has not ended", rotation.begun), rotate());
+            let begun = rotation.begun;
+            match &rotation.replaces {
+                None => find(format!("the rotation begun at {begun} has not ended"), rotate()),
+                Some(id) => find(
+                    format!("the revocation of {id}, begun at {begun}, has not ended"),
+                    Some(format!("edgemint keys revoke {id}")),
+                ),
+            }
         }
         for member in ring.unconfirmed() {
             find(

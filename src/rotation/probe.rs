@@ -11,6 +11,7 @@ use crate::access::{Grant, PROBE_SECONDS};
 use crate::clock::EpochSeconds;
 use crate::config::ProbeUrl;
 use crate::cookies::named_values;
+use crate::keystore::KeystoreError;
 use crate::policy::{Custom, Policy, Resource, ResourceError, StatementError};
 use crate::signing::{HashAlgorithm, SignError, SigningKey, sign};
 
@@ -263,14 +264,18 @@ impl Admin<'_> {
         }
     }
 
-    /// The key that signs, with its private half.
+    /// The key that signs, with its private half, unless that is lost.
     pub(super) async fn active_key(
         &self,
         ring: &crate::signing::KeyRing,
     ) -> Result<Option<SigningKey>, RotationError> {
         let Some(active) = ring.active() else { return Ok(None) };
-        let key = Arc::new(self.site.store.key(&active.fingerprint).await?);
-        Ok(Some(SigningKey { id: active.id.clone(), key }))
+        match self.site.store.key(&active.fingerprint).await {
+            Ok(key) => Ok(Some(SigningKey { id: active.id.clone(), key: Arc::new(key) })),
+            // All the more reason to rotate.
+            Err(KeystoreError::Missing(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! A stolen key leaves at once, and another one takes over.
 
+use super::make::NewKey;
 use super::rotate::Outcome;
 use super::{Admin, Edge, Named, RotationError};
-use crate::keystore::KeystoreError;
 use crate::keystore::Stored;
 use crate::signing::{KeyKind, KeyPairId, KeyState, RingMember, SigningKey};
 
@@ -61,6 +61,7 @@ impl Admin<'_> {
         };
         self.remove(&stored, &member).await?;
         self.note("revoke", format!("{id} is out: no cookie that it signed opens anything"));
+        self.note_neighbours(&stored).await?;
         let stored = if stored.ring.rotation().is_some() {
             let ring = stored.ring.end();
             self.write("revoke", &stored, ring).await?
@@ -78,38 +79,66 @@ impl Admin<'_> {
         Ok(outcome)
     }
 
-    /// Another key takes over from the active one.
+    /// A new key takes over from the active one. One that lay beside it may be stolen too.
     async fn replace(
         &mut self,
         stored: Stored,
         old: &RingMember,
         kind: KeyKind,
     ) -> Result<Stored, RotationError> {
-        let staged = stored.ring.in_state(KeyState::Staged).last().cloned();
-        let (stored, new) = match &staged {
-            Some(staged) => {
-                let new = self.stored_key(&staged.fingerprint).await?;
-                let lost = || KeystoreError::Missing(self.site.store.place_of(&staged.fingerprint));
-                (stored, new.ok_or_else(lost)?)
-            }
-            None => self.begin(stored, kind).await?,
-        };
-        let known = staged.as_ref().map(|staged| &staged.id);
+        let (stored, new) = self.successor(stored, &old.id, kind).await?;
+        let known = stored.ring.with_fingerprint(new.fingerprint()).map(|member| member.id.clone());
         let leaving = [old.id.clone()];
-        let id = self.trust(new.key.public(), known, &leaving).await?;
+        let id = self.trust(new.key.public(), known.as_ref(), &leaving).await?;
         if matches!(self.site.edge, Edge::ByHand(_)) {
             let key = SigningKey { id: id.clone(), key: new.key.clone() };
             self.await_accepted(&key).await?;
         }
-        let ring = if known == Some(&id) {
-            stored.ring.clone()
-        } else {
-            stored.ring.stage(&id, new.fingerprint(), new.created, self.now())?
-        };
+        let ring = stored.ring.stage(&id, new.fingerprint(), new.created, self.now())?;
         let ring = ring.revoke(&old.id, Some(&id), self.now())?;
         let stored = self.write("revoke", &stored, ring).await?;
         self.note("revoke", format!("{id} is the active key"));
         Ok(stored)
+    }
+
+    /// The key that takes over: the one that an earlier run has made for this, or a new one. The ring
+    /// names it before it is stored, so that nothing is left of a run that ended in between.
+    async fn successor(
+        &mut self,
+        stored: Stored,
+        stolen: &KeyPairId,
+        kind: KeyKind,
+    ) -> Result<(Stored, NewKey), RotationError> {
+        let begun = stored.ring.rotation().filter(|begun| begun.replaces.as_ref() == Some(stolen));
+        if let Some(key) = begun.map(|begun| begun.key.clone())
+            && let Some(found) = self.stored_key(&key).await?
+        {
+            return Ok((stored, found));
+        }
+        let (new, pem) = self.make(kind, std::slice::from_ref(stolen)).await?;
+        let ring = stored.ring.begin_to_replace(stolen, new.fingerprint(), self.now());
+        let stored = self.write("begin", &stored, ring).await?;
+        self.keep(&new, &pem).await?;
+        Ok((stored, new))
+    }
+
+    /// Says which keys lay beside the stolen one.
+    async fn note_neighbours(&mut self, stored: &Stored) -> Result<(), RotationError> {
+        let active = stored.ring.active().map(|active| active.fingerprint.clone());
+        for key in self.site.store.keys().await? {
+            if Some(&key.fingerprint) == active.as_ref() {
+                continue;
+            }
+            let name = match stored.ring.with_fingerprint(&key.fingerprint) {
+                Some(member) => format!("{}, {},", member.id, member.state),
+                None => format!("{}, in no ring,", key.fingerprint.short()),
+            };
+            let text = format!(
+                "{name} lay in the same place: if that was stolen, revoke it or retire it too"
+            );
+            self.note("revoke", text);
+        }
+        Ok(())
     }
 
     async fn take_out(

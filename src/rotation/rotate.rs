@@ -1,7 +1,7 @@
 //! The whole way from one key to the next.
 
 use super::{Admin, Edge, Named, RotationError};
-use crate::clock::EpochSeconds;
+use crate::clock::{EpochSeconds, span};
 use crate::keystore::Stored;
 use crate::signing::{KeyKind, KeyPairId, KeyState, SigningKey};
 
@@ -62,8 +62,10 @@ impl Admin<'_> {
         };
         let state = stored.ring.member(&id).map(|member| member.state);
         let stored = if state == Some(KeyState::Staged) {
-            let key = SigningKey { id: id.clone(), key: new.key.clone() };
-            self.await_accepted(&key).await?;
+            if !matches!(self.site.edge, Edge::ByHand(_)) {
+                let key = SigningKey { id: id.clone(), key: new.key.clone() };
+                self.await_accepted(&key).await?;
+            }
             self.promote_in(stored, &id).await?
         } else {
             stored
@@ -108,7 +110,9 @@ impl Admin<'_> {
     ) -> Result<Stored, RotationError> {
         let ring = stored.ring.promote(id, self.now())?;
         let stored = self.write("promote", &stored, ring).await?;
-        self.note("promote", format!("{id} is the active key"));
+        if !self.dry_run {
+            self.note("promote", format!("{id} is the active key"));
+        }
         Ok(stored)
     }
 
@@ -144,8 +148,10 @@ impl Admin<'_> {
             return true;
         }
         let text = format!(
-            "{} has signed for {age} s, less than {if_older_than} s: nothing to do (--if-older-than)",
-            active.id
+            "{} has signed for {}, less than {}: nothing to do (--if-older-than)",
+            active.id,
+            span(age),
+            span(if_older_than),
         );
         self.note("preflight", text);
         false

@@ -87,6 +87,9 @@ pub struct Rotation {
     pub key: Fingerprint,
     /// When it was begun.
     pub begun: EpochSeconds,
+    /// The stolen key that the new one takes over from, if this is a revocation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<KeyPairId>,
 }
 
 /// Signing keys and their states. A ring whose keys have never signed has no active one; every other
@@ -141,6 +144,16 @@ pub enum RingError {
         id: KeyPairId,
         /// When it can be retired.
         until: EpochSeconds,
+    },
+    /// A revocation has not ended.
+    #[error(
+        "the revocation of {id}, begun at {begun}, has not ended; finish it: edgemint keys revoke {id}"
+    )]
+    Revoking {
+        /// The stolen key.
+        id: KeyPairId,
+        /// When.
+        begun: EpochSeconds,
     },
     /// Another rotation is under way.
     #[error("a rotation begun at {begun} is under way; `edgemint keys rotate` finishes it")]
@@ -218,14 +231,26 @@ impl KeyRing {
         if let Some(rotation) = &self.rotation {
             return Err(RingError::UnderWay { begun: rotation.begun });
         }
-        Ok(self.with_rotation(Some(Rotation { key: key.clone(), begun: now })))
+        Ok(self.with_rotation(Some(Rotation { key: key.clone(), begun: now, replaces: None })))
+    }
+
+    /// Notes that a new key is to take over from a stolen one, whatever was under way.
+    #[must_use]
+    pub fn begin_to_replace(
+        &self,
+        stolen: &KeyPairId,
+        key: &Fingerprint,
+        now: EpochSeconds,
+    ) -> Self {
+        let replaces = Some(stolen.clone());
+        self.with_rotation(Some(Rotation { key: key.clone(), begun: now, replaces }))
     }
 
     /// Lets a rotation whose new key is lost go on with another.
     #[must_use]
     pub fn begin_again(&self, key: &Fingerprint, now: EpochSeconds) -> Self {
         let begun = self.rotation.as_ref().map_or(now, |rotation| rotation.begun);
-        self.with_rotation(Some(Rotation { key: key.clone(), begun }))
+        self.with_rotation(Some(Rotation { key: key.clone(), begun, replaces: None }))
     }
 
     /// Notes that no rotation is under way.

@@ -215,6 +215,9 @@ fn warn(damage: &Damage, json: bool) {
     }
     let Damage { id, state, minutes } = damage;
     say(&format!("{id} is {state}. Revoking it ends every cookie that it signed, at once:"));
+    if *minutes == 0 {
+        return say("none of them is still good.\n");
+    }
     say(&format!(
         "up to {minutes} minutes of cookies. Viewers that renew by themselves get new ones; other\n\
          people reload the page.\n"

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::options::{ByHand, Common, duration};
 use super::report::{Printer, say_line};
+use crate::cli::Done;
 use crate::cli::output::say;
-use crate::cli::{Done, time};
-use crate::clock::{Clock as _, EpochSeconds, SystemClock};
+use crate::clock::{Clock as _, EpochSeconds, SystemClock, span};
 use crate::rotation::{Admin, KeyRow, Overview, Patience};
 use crate::signing::KeyState;
 
@@ -82,7 +82,7 @@ fn cells(key: &KeyRow, now: EpochSeconds) -> [String; 8] {
         Some(false) => "no",
         None => "?",
     };
-    let age = if key.created.0 == 0 { "?".to_owned() } else { time::span(now.since(key.created)) };
+    let age = if key.created.0 == 0 { "?".to_owned() } else { span(now.since(key.created)) };
     let retiring = key.retire_after.filter(|_| key.state == Some(KeyState::Retiring));
     [
         key.id.as_ref().map_or("-".to_owned(), ToString::to_string),

@@ -150,8 +150,16 @@ fn a_rotation_that_was_begun_is_not_begun_twice() {
     let ring = one().begin(&print('2'), at(1)).unwrap();
     assert_eq!(ring.begin(&print('3'), at(2)), Err(RingError::UnderWay { begun: at(1) }));
     let again = ring.begin_again(&print('3'), at(2));
-    assert_eq!(again.rotation(), Some(&Rotation { key: print('3'), begun: at(1) }));
+    assert_eq!(again.rotation(), Some(&Rotation { key: print('3'), begun: at(1), replaces: None }));
     assert!(ring.end().rotation().is_none());
+}
+
+#[test]
+fn a_revocation_takes_the_place_of_a_rotation_that_is_under_way() {
+    let ring = one().begin(&print('2'), at(1)).unwrap();
+    let ring = ring.begin_to_replace(&id("K1"), &print('3'), at(2));
+    let rotation = Rotation { key: print('3'), begun: at(2), replaces: Some(id("K1")) };
+    assert_eq!(ring.rotation(), Some(&rotation));
 }
 
 #[test]
