@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::json;
 
-use super::Done;
 use super::files::read_pem;
 use super::output::{note, say, say_json};
+use super::{Done, time};
 use crate::clock::{Clock as _, EpochSeconds, SystemClock, span};
 use crate::signing::PublicKey;
 use crate::signing::verify::{EdgeRequest, TrustedKeys, verify};

@@ -30,6 +30,9 @@ const POLL_INTERVAL: u64 = 30;
 const MAX_OUTAGE: u64 = 86_400;
 
 impl Keys {
+    /// The largest `keys.max_outage` that a configuration may have.
+    pub const LONGEST_OUTAGE: Duration = Duration::from_secs(2_592_000);
+
     /// Keys from a place, and the defaults for everything else.
     #[must_use]
     pub fn from_source(source: KeySource) -> Self {
@@ -135,8 +138,13 @@ pub(super) fn check(
     let poll_interval =
         duration_within("keys.poll_interval", poll, POLL_INTERVAL, 1..=3600, problems);
     let outage = raw.max_outage.as_ref();
-    let max_outage =
-        duration_within("keys.max_outage", outage, MAX_OUTAGE, 60..=2_592_000, problems);
+    let max_outage = duration_within(
+        "keys.max_outage",
+        outage,
+        MAX_OUTAGE,
+        60..=Keys::LONGEST_OUTAGE.as_secs(),
+        problems,
+    );
     Some(Keys {
         source: source?,
         hash: hash?,

@@ -76,6 +76,18 @@ pub fn load(file: &Path, environment: &Environment) -> Result<Config, ConfigErro
     parse(file, &text, environment)
 }
 
+/// Whether the service has its keys from a copy that never changes while it runs, wherever else its
+/// ring may be changed.
+///
+/// # Errors
+/// [`ConfigError`] as with [`load`].
+pub fn names_a_copy(file: &Path, environment: &Environment) -> Result<bool, ConfigError> {
+    let text = source::read(file)?;
+    let raw: raw::Config = Source::parse(file, &text, environment)?.read()?;
+    let source = raw.keys.and_then(|keys| keys.source);
+    Ok(source.is_some_and(|source| source.starts_with("credential:")))
+}
+
 /// Checks the text of a configuration file, without reading any file.
 ///
 /// # Errors

@@ -104,7 +104,7 @@ mod tests {
             let id = format!("K2JCJMDEHXQW{number:02}").parse().unwrap();
             let fingerprint = format!("{number:064x}").parse().unwrap();
             ring = ring.stage(&id, &fingerprint, now, now).unwrap();
-            ring = ring.promote(&id, now).unwrap().confirm(now, 3600);
+            ring = ring.promote(&id, now).unwrap().with_lifetime(86_400).confirm(now, 3600, 300);
         }
         let ring = ring.begin(&"f".repeat(64).parse().unwrap(), now).unwrap();
         Stored { ring, revision: 99_999_999 }

@@ -148,8 +148,8 @@ pub enum KeystoreError {
     Ring(#[from] RingError),
     /// Somebody else changed the ring first.
     #[error(
-        "somebody else has just changed the ring in {0}, and nothing was changed here; \
-         `edgemint keys list` shows how it stands"
+        "somebody else has just changed the ring in {0}: this change of it was not made. Run it again, \
+         or see how it stands: edgemint keys list"
     )]
     Conflict(String),
     /// An ID or key that is already there. Keys are never overwritten.

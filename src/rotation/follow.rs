@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::instances::{self, Report};
 use super::{Admin, RotationError};
@@ -22,7 +23,7 @@ pub(super) struct Followed {
 
 impl Admin<'_> {
     /// Whether instances can be asked at all.
-    fn has_instances(&self) -> bool {
+    pub(super) fn has_instances(&self) -> bool {
         !self.site.instances.is_empty() || self.site.target_group.is_some()
     }
 
@@ -35,12 +36,19 @@ impl Admin<'_> {
         }
         let followed = if self.has_instances() {
             self.follow(&active.id).await?
+        } else if let Some(outage) = self.site.max_outage {
+            self.assume(active.promoted.unwrap_or_else(|| self.now()), outage)
         } else {
-            self.assume(active.promoted.unwrap_or_else(|| self.now()))
+            self.note(
+                "follow",
+                "no instances are named, and nothing bounds how long one signs with the old key: keys \
+                 that a unit loads are copies. Name the instances (rotation.instances, or --instance) \
+                 and run it again; until then the old key stays",
+            );
+            return Ok(stored);
         };
         let skew = self.site.clock_skew.as_secs();
-        let overlap = followed.longest_lifetime.saturating_add(skew);
-        let ring = stored.ring.confirm(followed.since, overlap);
+        let ring = stored.ring.confirm(followed.since, followed.longest_lifetime, skew);
         self.write("follow", &stored, ring).await
     }
 
@@ -51,7 +59,9 @@ impl Admin<'_> {
         if self.dry_run {
             return Ok(());
         }
-        let ended = Command::new("sh").args(["-c", &command]).stdin(Stdio::null()).status().await;
+        // What it prints is no result of ours.
+        let script = format!("exec >&2\n{command}");
+        let ended = Command::new("sh").args(["-c", &script]).stdin(Stdio::null()).status().await;
         let why = match ended {
             Ok(status) if status.success() => return Ok(()),
             Ok(status) => status.to_string(),
@@ -62,8 +72,8 @@ impl Admin<'_> {
 
     /// Without anybody to ask: an instance that was cut off at the moment of the promotion stops by
     /// itself after the longest outage.
-    fn assume(&mut self, promoted: EpochSeconds) -> Followed {
-        let since = promoted.plus(self.site.max_outage.as_secs());
+    fn assume(&mut self, promoted: EpochSeconds, outage: Duration) -> Followed {
+        let since = promoted.plus(outage.as_secs());
         self.note(
             "follow",
             format!(
@@ -80,7 +90,7 @@ impl Admin<'_> {
             let longest_lifetime = self.site.longest_lifetime;
             return Ok(Followed { since: self.now(), longest_lifetime });
         }
-        let mut waited = Duration::ZERO;
+        let began = Instant::now();
         let mut said = String::new();
         loop {
             let answers = match self.ask_instances().await {
@@ -90,10 +100,11 @@ impl Admin<'_> {
                     BTreeMap::from([("the instances".to_owned(), Err(error.to_string()))])
                 }
             };
+            let clock = Clocks { now: self.now(), skew: self.site.clock_skew.as_secs().max(5) };
             let behind: Vec<String> = answers
                 .iter()
                 .filter_map(|(address, answer)| {
-                    behind(answer, id).map(|why| format!("{address} {why}"))
+                    behind(answer, id, &clock).map(|why| format!("{address} {why}"))
                 })
                 .collect();
             if behind.is_empty() {
@@ -112,17 +123,17 @@ impl Admin<'_> {
                 self.waiting("follow", &text);
                 said = text;
             }
+            let waited = began.elapsed();
             if waited >= self.patience.timeout {
                 let (id, behind) = (id.clone(), behind.join("; "));
                 return Err(RotationError::NotFollowed { id, waited: waited.as_secs(), behind });
             }
             tokio::time::sleep(self.patience.interval()).await;
-            waited += self.patience.interval();
         }
     }
 
     /// What each instance says; they are found anew each time, since they come and go.
-    async fn ask_instances(
+    pub(super) async fn ask_instances(
         &self,
     ) -> Result<BTreeMap<String, Result<Report, String>>, RotationError> {
         let site = self.site;
@@ -138,9 +149,20 @@ impl Admin<'_> {
     }
 }
 
+/// What an instance's clock is held against, in seconds.
+struct Clocks {
+    now: EpochSeconds,
+    skew: u64,
+}
+
 /// Why an instance may still sign with another key.
-fn behind(answer: &Result<Report, String>, id: &KeyPairId) -> Option<String> {
+fn behind(answer: &Result<Report, String>, id: &KeyPairId, clock: &Clocks) -> Option<String> {
     match answer {
+        // Its cookies would live longer than is reckoned with.
+        Ok(Report { date: Some(date), .. }) if date.since(clock.now) > clock.skew => {
+            let ahead = date.since(clock.now);
+            Some(format!("has a clock that is {ahead} s ahead of this machine's"))
+        }
         Err(error) => Some(format!("does not say which key it signs with: {error}")),
         // Without a key, it signs nothing, and the next one that it has is the active one.
         Ok(Report { key_pair_id: None, .. }) => None,

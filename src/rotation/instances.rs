@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sdk_elasticloadbalancingv2::config::Region;
 use aws_sdk_elasticloadbalancingv2::error::ProvideErrorMetadata as _;
@@ -22,9 +22,11 @@ use aws_sdk_elasticloadbalancingv2::types::{
     ProtocolEnum, TargetDescription, TargetGroup, TargetTypeEnum,
 };
 use aws_sdk_elasticloadbalancingv2::{Client, config};
+use reqwest::header::{DATE, HeaderMap};
 use serde::Deserialize;
 use url::Host;
 
+use crate::clock::EpochSeconds;
 use crate::config::{Instance, TargetGroupArn};
 use crate::json::Object;
 use crate::keystore::{Aws, AwsProblem};
@@ -67,6 +69,8 @@ pub struct Report {
     pub longest_lifetime: Option<u64>,
     /// The number of changes of the ring that it has read.
     pub ring_revision: Option<u64>,
+    /// What its clock says.
+    pub date: Option<EpochSeconds>,
 }
 
 /// Why instances are not known, or do not tell.
@@ -178,6 +182,7 @@ pub async fn ask(address: &Address) -> Result<Report, InstancesError> {
     if !matches!(status, 200 | 503) {
         return Err(stranger(format!("status {status}")));
     }
+    let date = date_of(response.headers());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
         body.extend_from_slice(&chunk);
@@ -185,7 +190,14 @@ pub async fn ask(address: &Address) -> Result<Report, InstancesError> {
             return Err(stranger(format!("more than {MAX_BYTES} bytes")));
         }
     }
-    parse(status, &body).map_err(stranger)
+    let report = parse(status, &body).map_err(stranger)?;
+    Ok(Report { date, ..report })
+}
+
+/// When an answer was made, by the clock of who made it (RFC 9110 section 6.6.1).
+pub(super) fn date_of(headers: &HeaderMap) -> Option<EpochSeconds> {
+    let date = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    Some(EpochSeconds(date.duration_since(UNIX_EPOCH).ok()?.as_secs()))
 }
 
 /// `/readyz`, as far as rotation reads it.
@@ -211,6 +223,7 @@ fn parse(status: u16, body: &[u8]) -> Result<Report, String> {
         ready,
         longest_lifetime: readiness.longest_lifetime,
         ring_revision: readiness.ring_revision,
+        date: None,
     })
 }
 

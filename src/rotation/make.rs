@@ -8,7 +8,8 @@ use super::{Admin, Edge, RotationError};
 use crate::clock::EpochSeconds;
 use crate::keystore::{KeystoreError, Stored, StoredKey};
 use crate::signing::{
-    Fingerprint, KeyKind, KeyPairId, KeyRing, PrivateKey, RingError, generate_pem,
+    Fingerprint, KeyKind, KeyPairId, KeyRing, KeyState, PrivateKey, RingError, RingMember,
+    generate_pem,
 };
 
 /// A key that is stored and on its way into the ring.
@@ -51,7 +52,8 @@ impl Admin<'_> {
             if let Some(found) = self.stored_key(&key).await? {
                 return Ok((stored, found));
             }
-            if stored.ring.with_fingerprint(&key).is_some() {
+            let staged = |member: &&RingMember| member.state == KeyState::Staged;
+            if stored.ring.with_fingerprint(&key).filter(|member| !staged(member)).is_some() {
                 return Err(KeystoreError::Missing(self.site.store.place_of(&key)).into());
             }
             let (new, pem) = self.make(kind, &[]).await?;
@@ -102,10 +104,16 @@ impl Admin<'_> {
         Ok(self.site.store.destroy_key(key).await?)
     }
 
-    /// The key that somebody made, or imported from, and that no ring knows: the oldest one.
+    /// A key that waits: staged, or in no ring yet. The oldest one.
     async fn spare(&mut self, ring: &KeyRing) -> Result<Option<NewKey>, RotationError> {
         let keys = self.site.store.keys().await?;
-        let unknown = keys.iter().find(|key| ring.with_fingerprint(&key.fingerprint).is_none());
+        let waits = |key: &&StoredKey| {
+            ring.with_fingerprint(&key.fingerprint)
+                .is_none_or(|member| member.state == KeyState::Staged)
+        };
+        let staged = |key: &&StoredKey| ring.with_fingerprint(&key.fingerprint).is_none();
+        // One that is staged is further on its way.
+        let unknown = keys.iter().filter(waits).min_by_key(|key| staged(key));
         let Some(StoredKey { fingerprint, .. }) = unknown else { return Ok(None) };
         self.note("generate", format!("a key is there already: {}", fingerprint.short()));
         self.stored_key(fingerprint).await

@@ -64,8 +64,9 @@ pub struct Site {
     pub longest_lifetime: u64,
     /// How far clocks may differ.
     pub clock_skew: Duration,
-    /// How long an instance that is cut off from its ring goes on signing.
-    pub max_outage: Duration,
+    /// How long an instance that is cut off from its ring goes on signing; none where nothing bounds
+    /// it, as with a unit's copy.
+    pub max_outage: Option<Duration>,
     /// How many keys CloudFront lets the account have.
     pub quotas: Quotas,
     /// A command that makes the instances follow, run by `sh`.
@@ -180,6 +181,50 @@ pub enum RotationError {
         /// The others, and what they say.
         behind: String,
     },
+    /// An instance signs with a key that is to be retired.
+    #[error("{id} cannot be retired: {behind} signs with it; see to that, and run it again")]
+    StillSigns {
+        /// The key.
+        id: KeyPairId,
+        /// Where.
+        behind: String,
+    },
+    /// The edge does not trust a key that is to sign.
+    #[error("the key group {group} does not trust {id}; put it in first: edgemint keys stage {id}")]
+    NotTrusted {
+        /// The key.
+        id: KeyPairId,
+        /// The key group.
+        group: String,
+    },
+    /// The public half of a key is not in CloudFront any more.
+    #[error(
+        "CloudFront has no public key {0} any more, and would call it otherwise: what {0} signs is \
+         refused. Replace it: edgemint keys revoke {0}"
+    )]
+    Gone(KeyPairId),
+    /// Some instances sign with a key that is revoked.
+    #[error(
+        "{id} is revoked, but not every instance signs with the new key: {behind}. What they sign \
+         is refused until they follow; see to them, and run it again"
+    )]
+    NotFollowedRevoked {
+        /// The revoked key.
+        id: KeyPairId,
+        /// The instances, and what they say.
+        behind: String,
+    },
+    /// CloudFront calls a key otherwise than the ring does.
+    #[error(
+        "CloudFront calls this key {found}, but the ring calls it {id}: cookies that name {id} open \
+         nothing; replace it: edgemint keys revoke {id}"
+    )]
+    OtherId {
+        /// The ring's name.
+        id: KeyPairId,
+        /// CloudFront's.
+        found: KeyPairId,
+    },
     /// The edge does not trust the key that signs.
     #[error(
         "the key that signs, {id}, is not in the key group {group}: taking another one out would lock \
@@ -200,6 +245,9 @@ pub enum RotationError {
     /// Several keys are called so.
     #[error("several keys begin with {0}; give more digits")]
     Ambiguous(String),
+    /// A private key that nothing trusts.
+    #[error("{0} is in no ring, and nothing trusts it; destroy it: edgemint keys retire {0}")]
+    InNoRing(String),
     /// A key that a ring and an edge do not know.
     #[error("{0} is not staged yet; run first: edgemint keys stage {0}")]
     NotStaged(String),
@@ -314,6 +362,17 @@ impl std::fmt::Debug for Admin<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Admin").field("site", &self.site).finish_non_exhaustive()
     }
+}
+
+/// The words of an error and of what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
 }
 
 /// A list for people.

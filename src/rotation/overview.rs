@@ -1,5 +1,6 @@
 //! All keys at a glance: where each half is, and what does not fit together.
 
+use super::retire::{ids_of, is_another};
 use super::{Admin, Edge, RotationError};
 use crate::clock::EpochSeconds;
 use crate::keystore::cloudfront::EdgeKeys;
@@ -41,6 +42,8 @@ pub struct KeyRow {
     pub public: Option<bool>,
     /// Whether the key group trusts it; none where it was not asked.
     pub trusted: Option<bool>,
+    /// Whether CloudFront knows another key by its ID.
+    pub another: bool,
 }
 
 /// Something that is not as it should be.
@@ -144,8 +147,9 @@ fn rows(
         promoted: member.promoted,
         retire_after: member.retire_after,
         private: held(&member.fingerprint).then(|| place(&member.fingerprint)),
-        public: edge.map(|edge| edge.entry(&member.id).is_some()),
-        trusted: edge.map(|edge| edge.trusts(&member.id)),
+        public: edge.map(|edge| !ids_of(edge, member).is_empty()),
+        trusted: edge.map(|edge| ids_of(edge, member).iter().any(|id| edge.trusts(id))),
+        another: edge.is_some_and(|edge| is_another(edge, member)),
     };
     let mut rows: Vec<KeyRow> = stored.ring.members().iter().map(of_member).collect();
     for key in private {
@@ -187,6 +191,7 @@ const fn unknown(fingerprint: Option<Fingerprint>, created: EpochSeconds) -> Key
         private: None,
         public: None,
         trusted: None,
+        another: false,
     }
 }
 
@@ -199,7 +204,18 @@ fn finding_of(row: &KeyRow) -> Option<Finding> {
     };
     let command = |verb: &str| Some(format!("edgemint keys {verb} {name}"));
     let (text, mend) = match (row.state, &row.private, row.trusted) {
+        (Some(state), ..) if state != KeyState::Retired && row.another => (
+            format!("CloudFront knows another key as {name}: what it signs is refused"),
+            command("revoke"),
+        ),
+        (Some(KeyState::Active | KeyState::Retiring), ..) if row.public == Some(false) => (
+            format!("CloudFront has no public key {name} any more: what it signs is refused"),
+            command("revoke"),
+        ),
         (Some(KeyState::Retired), Some(_), _) | (Some(KeyState::Retired), _, Some(true)) => {
+            (format!("{name} is retired, but not all of it is gone"), command("retire"))
+        }
+        (Some(KeyState::Retired), ..) if row.public == Some(true) => {
             (format!("{name} is retired, but not all of it is gone"), command("retire"))
         }
         (Some(KeyState::Retired), ..) => return None,
@@ -218,7 +234,11 @@ fn finding_of(row: &KeyRow) -> Option<Finding> {
             Some(format!("edgemint keys stage {name}, or edgemint keys retire {name}")),
         ),
         (None, None, Some(true)) => {
-            (format!("the key group trusts {name}, which this ring does not know"), None)
+            let text = format!(
+                "the key group trusts {name}, which this ring does not know: if nobody else uses it, \
+                 take it out in CloudFront"
+            );
+            (text, None)
         }
         _ => return None,
     };

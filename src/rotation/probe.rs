@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{COOKIE, DATE, RANGE};
+use reqwest::header::{COOKIE, RANGE};
 use reqwest::{Client, StatusCode};
+use tokio::time::Instant;
 
-use super::{Admin, RotationError};
+use super::instances::date_of;
+use super::{Admin, RotationError, chain};
 use crate::access::{Grant, PROBE_SECONDS};
 use crate::clock::EpochSeconds;
 use crate::config::ProbeUrl;
@@ -73,6 +75,19 @@ pub enum ProbeError {
         /// What else may be wrong.
         hint: String,
     },
+    /// The edge gives no verdict.
+    #[error("the edge says neither yes nor no to {url} ({answer}); see to that first")]
+    Silent {
+        /// The object.
+        url: String,
+        /// The answer.
+        answer: String,
+    },
+    /// The edge's clock and this machine's differ.
+    #[error(
+        "this machine's clock is {0} the edge's: set it right first; every time here depends on it"
+    )]
+    Clock(String),
     /// The client cannot be set up.
     #[error("cannot set up HTTP: {0}")]
     Client(reqwest::Error),
@@ -122,15 +137,22 @@ impl Probe {
         Ok(Self { url, client })
     }
 
-    /// Whether the edge serves the object to cookies that a key signs.
-    pub(super) async fn opens(
+    /// Whether the edge refuses cookies that a key signs: not whether it fails, or is not there.
+    pub(super) async fn refuses(
         &self,
         key: &SigningKey,
         hash: HashAlgorithm,
         now: EpochSeconds,
     ) -> Result<bool, ProbeError> {
         let cookies = self.cookies(key, hash, now)?;
-        Ok(self.ask(Some(&cookies), now).await.answer == Answer::Opens)
+        match self.ask(Some(&cookies), now).await.answer {
+            Answer::Opens => Ok(false),
+            Answer::Refuses(_) => Ok(true),
+            answer => {
+                let (url, answer) = (self.url.to_string(), answer.text());
+                Err(ProbeError::Silent { url, answer })
+            }
+        }
     }
 
     fn cookies(
@@ -157,12 +179,11 @@ impl Probe {
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
-                let answer = Answer::Fails(error.without_url().to_string());
+                let answer = Answer::Fails(chain(&error.without_url()));
                 return Asked { answer, ahead: 0 };
             }
         };
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let ahead = date.and_then(ahead_of(now)).unwrap_or(0);
+        let ahead = date_of(response.headers()).map_or(0, |date| ahead_of(date, now));
         let status = response.status();
         let answer = match status {
             // An empty object has no first byte.
@@ -170,6 +191,7 @@ impl Probe {
                 Answer::Opens
             }
             StatusCode::FORBIDDEN => Answer::Refuses(refusal(&mut response).await),
+            StatusCode::TOO_MANY_REQUESTS => Answer::Fails("HTTP 429".to_owned()),
             status if status.is_client_error() => Answer::Absent(status.as_u16()),
             status => Answer::Fails(format!("HTTP {}", status.as_u16())),
         };
@@ -194,10 +216,14 @@ impl Admin<'_> {
         &mut self,
         active: Option<&SigningKey>,
     ) -> Result<(), RotationError> {
+        self.check_clock().await?;
         let Some(probe) = &self.site.probe else { return Err(not_set()) };
         let (now, url) = (self.now(), probe.url.to_string());
-        if probe.ask(None, now).await.answer == Answer::Opens {
-            return Err(ProbeError::OpenToAll(url).into());
+        let asked = probe.ask(None, now).await;
+        match asked.answer {
+            Answer::Opens => return Err(ProbeError::OpenToAll(url).into()),
+            Answer::Fails(answer) => return Err(ProbeError::Silent { url, answer }.into()),
+            Answer::Refuses(_) | Answer::Absent(_) => {}
         }
         let Some(active) = active else { return Ok(()) };
         let cookies = probe.cookies(active, self.site.hash, now)?;
@@ -220,12 +246,19 @@ impl Admin<'_> {
             self.note("probe", format!("would ask for {url} until the edge accepts the new key"));
             return Ok(());
         }
-        let (mut waited, mut accepted) = (Duration::ZERO, Duration::ZERO);
+        let began = Instant::now();
+        let mut accepted_since: Option<Instant> = None;
         let mut said = String::new();
         loop {
             let now = self.now();
             let cookies = probe.cookies(key, self.site.hash, now)?;
             let asked = probe.ask(Some(&cookies), now).await;
+            accepted_since = match asked.answer {
+                Answer::Opens => accepted_since.or_else(|| Some(Instant::now())),
+                _ => None,
+            };
+            let accepted = accepted_since.map_or(Duration::ZERO, |since| since.elapsed());
+            let waited = began.elapsed();
             let settled = match asked.answer {
                 Answer::Opens => accepted >= self.patience.settle,
                 Answer::Absent(status) => return Err(ProbeError::Absent { url, status }.into()),
@@ -256,12 +289,51 @@ impl Admin<'_> {
                 let hint = hint(asked.ahead);
                 return Err(ProbeError::NotAccepted { key, url, waited, answer, hint }.into());
             }
-            let interval = self.patience.interval();
-            tokio::time::sleep(interval).await;
-            waited += interval;
-            accepted =
-                if asked.answer == Answer::Opens { accepted + interval } else { Duration::ZERO };
+            tokio::time::sleep(self.patience.interval()).await;
         }
+    }
+
+    /// Watches until the edge refuses a key, and says how it went: what the edge has not heard yet, it
+    /// will within minutes.
+    pub(super) async fn await_refused(&mut self, key: &SigningKey) -> Result<(), RotationError> {
+        let (Some(probe), false) = (self.site.probe.clone(), self.dry_run) else { return Ok(()) };
+        let began = Instant::now();
+        let mut said = false;
+        loop {
+            match probe.refuses(key, self.site.hash, self.now()).await {
+                Ok(true) => {
+                    self.note("revoke", format!("the edge refuses {}", key.id));
+                    return Ok(());
+                }
+                Ok(false) if !said => {
+                    let text =
+                        format!("the edge still accepts {}: CloudFront spreads the news", key.id);
+                    self.waiting("revoke", text);
+                    said = true;
+                }
+                _ => {}
+            }
+            if began.elapsed() >= self.patience.timeout {
+                let text = format!(
+                    "the edge was not seen to refuse {}; CloudFront has been told, and takes some minutes",
+                    key.id
+                );
+                self.note("revoke", text);
+                return Ok(());
+            }
+            tokio::time::sleep(self.patience.interval()).await;
+        }
+    }
+
+    /// Makes sure that this machine's clock can be relied on, as far as there is another to ask.
+    pub(super) async fn check_clock(&mut self) -> Result<(), RotationError> {
+        let Some(probe) = &self.site.probe else { return Ok(()) };
+        let ahead = probe.ask(None, self.now()).await.ahead;
+        let skew = self.site.clock_skew.as_secs().max(PROBE_SECONDS / 2);
+        if ahead.unsigned_abs() > skew {
+            return Err(ProbeError::Clock(apart(ahead)).into());
+        }
+        Ok(())
     }
 
     /// The key that signs, with its private half, unless that is lost.
@@ -279,7 +351,7 @@ impl Admin<'_> {
     }
 }
 
-const fn not_set() -> RotationError {
+pub(super) const fn not_set() -> RotationError {
     RotationError::NotSet {
         key: "rotation.probe",
         what: "the URL of a small private object, which a new key must open before it signs",
@@ -287,12 +359,10 @@ const fn not_set() -> RotationError {
     }
 }
 
-fn ahead_of(now: EpochSeconds) -> impl Fn(&str) -> Option<i64> {
-    move |date| {
-        let then = httpdate::parse_http_date(date).ok()?;
-        let then = then.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-        i64::try_from(then).ok()?.checked_sub(i64::try_from(now.0).ok()?)
-    }
+/// How many seconds a clock that says `date` is ahead of ours.
+fn ahead_of(date: EpochSeconds, now: EpochSeconds) -> i64 {
+    let whole = |time: EpochSeconds| i64::try_from(time.0).unwrap_or(i64::MAX);
+    whole(date).saturating_sub(whole(now))
 }
 
 /// A probe's policy lives for a minute, so clocks that differ by more refuse every key.
@@ -300,11 +370,13 @@ fn hint(ahead: i64) -> String {
     if ahead.unsigned_abs() < PROBE_SECONDS / 2 {
         return String::new();
     }
+    format!("; this machine's clock is {} the edge's: set it right first", apart(ahead))
+}
+
+/// How far this machine's clock is from one that is ahead of it, in words.
+fn apart(ahead: i64) -> String {
     let word = if ahead > 0 { "behind" } else { "ahead of" };
-    format!(
-        "; this machine's clock is {} s {word} the edge's: set it right first",
-        ahead.unsigned_abs()
-    )
+    format!("{} s {word}", ahead.unsigned_abs())
 }
 
 /// The code of a refusal, such as `InvalidKey`.
@@ -332,7 +404,6 @@ mod tests {
         assert_eq!(hint(29), "");
         assert!(hint(240).contains("240 s behind the edge's"), "{}", hint(240));
         assert!(hint(-240).contains("240 s ahead of the edge's"), "{}", hint(-240));
-        let ahead = ahead_of(EpochSeconds(784_111_777 - 100))("Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(ahead, Some(100));
+        assert_eq!(ahead_of(EpochSeconds(1100), EpochSeconds(1000)), 100);
     }
 }

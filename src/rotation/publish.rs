@@ -3,9 +3,9 @@
 use super::by_hand::Instructions;
 use super::make::NewKey;
 use super::{Admin, Edge, Named, RotationError, join};
-use crate::keystore::Stored;
 use crate::keystore::cloudfront::KeyGroup;
-use crate::signing::{KeyPairId, PublicKey};
+use crate::keystore::{KeystoreError, Stored};
+use crate::signing::{KeyPairId, KeyState, PublicKey, RingMember};
 
 /// What stands for an ID that only CloudFront can give, in a dry run.
 const ID_TO_COME: &str = "KEYIDTOCOME";
@@ -26,13 +26,48 @@ impl Admin<'_> {
                 Ok(id)
             }
             Named::Member(id) => {
-                let Some(member) = stored.ring.member(&id) else {
-                    return Err(RotationError::UnknownKey(name.to_owned()));
-                };
-                let key = self.site.store.key(&member.fingerprint).await?;
-                self.trust(key.public(), Some(&id), &[]).await
+                let member = stored.ring.member(&id).cloned();
+                let member = member.ok_or_else(|| RotationError::UnknownKey(name.to_owned()))?;
+                self.trust_again(stored, &member).await
             }
         }
+    }
+
+    /// Puts a key of the ring back into the key group. Only one that has signed nothing yet may come to
+    /// be called otherwise.
+    async fn trust_again(
+        &mut self,
+        stored: Stored,
+        member: &RingMember,
+    ) -> Result<KeyPairId, RotationError> {
+        let id = member.id.clone();
+        if let (Edge::Api(group), false) = (&self.site.edge, member.state == KeyState::Staged) {
+            let group = group.clone();
+            let held = group.read().await?;
+            match held.find(&member.fingerprint) {
+                None => return Err(RotationError::Gone(id)),
+                Some(entry) if entry.id != id => {
+                    return Err(RotationError::OtherId { id, found: entry.id.clone() });
+                }
+                Some(_) if held.trusts(&id) => {
+                    self.note("publish", format!("{id} is in the key group {}", group.id()));
+                }
+                Some(_) => {
+                    self.call(
+                        "publish",
+                        format!("cloudfront:UpdateKeyGroup {}: with {id}", group.id()),
+                    );
+                    if !self.dry_run {
+                        group.change(std::slice::from_ref(&id), &[]).await?;
+                    }
+                }
+            }
+            return Ok(id);
+        }
+        let new = self.stored_key(&member.fingerprint).await?;
+        let lost = || KeystoreError::Missing(self.site.store.place_of(&member.fingerprint));
+        let (_, id) = self.publish_and_stage(stored, &new.ok_or_else(lost)?).await?;
+        Ok(id)
     }
 
     pub(super) async fn publish_and_stage(
@@ -61,6 +96,10 @@ impl Admin<'_> {
             Edge::Api(group) => group.clone(),
             Edge::ByHand(brought) => {
                 let id = brought.as_ref().or(known).cloned();
+                if id.is_none() && self.dry_run {
+                    self.note("publish", "would ask a person to publish the key");
+                    return ID_TO_COME.parse().map_err(|_| not_set());
+                }
                 let ask = || by_hand(Instructions::publish(public, leaving));
                 return id.map_or_else(|| Err(ask()), Ok);
             }

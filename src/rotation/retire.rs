@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::by_hand::Instructions;
+use super::instances::Report;
 use super::publish::{by_hand, not_set};
-use super::{Admin, Edge, Named, RotationError};
+use super::{Admin, Edge, Named, RotationError, join, probe};
 use crate::clock::EpochSeconds;
-use crate::keystore::Stored;
+use crate::keystore::cloudfront::EdgeKeys;
+use crate::keystore::{KeystoreError, Stored};
 use crate::signing::{Fingerprint, KeyPairId, KeyState, RingMember, SigningKey};
 
 impl Admin<'_> {
@@ -28,10 +30,11 @@ impl Admin<'_> {
             }
             Named::Member(id) => {
                 let unconfirmed = stored.ring.unconfirmed().any(|member| member.id == id);
-                let stored = if unconfirmed { self.confirm(stored).await? } else { stored };
+                let mut stored = if unconfirmed { self.confirm(stored).await? } else { stored };
                 if wait {
-                    self.wait_for(&stored, &id).await?;
+                    stored = self.wait_for(stored, &id).await?;
                 }
+                self.check_clock().await?;
                 let member = stored.ring.member(&id).cloned();
                 let member = member.ok_or_else(|| RotationError::UnknownKey(name.to_owned()))?;
                 if member.state == KeyState::Retired {
@@ -42,43 +45,56 @@ impl Admin<'_> {
         }
     }
 
-    /// Retires every key whose last cookie has expired, and what earlier runs left of others.
-    pub(super) async fn retire_due(&mut self, stored: Stored) -> Result<Stored, RotationError> {
+    /// Retires every key whose last cookie has expired, and what earlier runs left of others. What
+    /// cannot be done keeps nobody from going on: it is returned, to be told at the end.
+    pub(super) async fn retire_due(
+        &mut self,
+        stored: Stored,
+    ) -> Result<(Stored, Option<RotationError>), RotationError> {
         let mut stored = stored;
+        let mut problem = None;
         let due: Vec<RingMember> = stored.ring.due(self.now()).cloned().collect();
         for member in due {
-            stored = self.retire_member(stored, &member).await?;
+            match self.retire_in_ring(&stored, &member).await {
+                Ok(written) => stored = written,
+                Err(error @ RotationError::Keystore(KeystoreError::Conflict(_))) => {
+                    return Err(error);
+                }
+                Err(error) => problem = Some(error),
+            }
         }
-        let keys = self.site.store.keys().await?;
         let retired: Vec<RingMember> = stored.ring.in_state(KeyState::Retired).cloned().collect();
         for member in retired {
-            if keys.iter().any(|key| key.fingerprint == member.fingerprint) {
-                self.remove(&stored, &member).await?;
-            }
+            problem = match self.remove(&stored, &member).await {
+                Err(error) => Some(error),
+                Ok(()) => problem,
+            };
+        }
+        Ok((stored, problem))
+    }
+
+    /// Waits until every retiring key can be retired.
+    pub(super) async fn wait_for_all(&mut self, stored: Stored) -> Result<Stored, RotationError> {
+        let mut stored = stored;
+        let retiring: Vec<KeyPairId> =
+            stored.ring.in_state(KeyState::Retiring).map(|member| member.id.clone()).collect();
+        for id in retiring {
+            stored = self.wait_for(stored, &id).await?;
         }
         Ok(stored)
     }
 
-    /// Waits until every retiring key can be retired.
-    pub(super) async fn wait_for_all(&mut self, stored: &Stored) -> Result<(), RotationError> {
-        let retiring: Vec<KeyPairId> =
-            stored.ring.in_state(KeyState::Retiring).map(|member| member.id.clone()).collect();
-        for id in retiring {
-            self.wait_for(stored, &id).await?;
-        }
-        Ok(())
-    }
-
-    async fn wait_for(&mut self, stored: &Stored, id: &KeyPairId) -> Result<(), RotationError> {
+    /// Waits for a key's time, and reads the ring once more: much may have happened.
+    async fn wait_for(&mut self, stored: Stored, id: &KeyPairId) -> Result<Stored, RotationError> {
         let Some(until) = stored.ring.member(id).and_then(|member| member.retire_after) else {
-            return Ok(());
+            return Ok(stored);
         };
         if self.dry_run {
             self.note(
                 "retire",
                 format!("would wait until {until}, when the last cookie of {id} expires"),
             );
-            return Ok(());
+            return Ok(stored);
         }
         let mut said: Option<EpochSeconds> = None;
         while self.now() < until {
@@ -93,7 +109,7 @@ impl Admin<'_> {
             }
             tokio::time::sleep(Duration::from_secs(until.since(now).min(5))).await;
         }
-        Ok(())
+        Ok(self.site.store.read().await?)
     }
 
     pub(super) async fn retire_member(
@@ -101,15 +117,8 @@ impl Admin<'_> {
         stored: Stored,
         member: &RingMember,
     ) -> Result<Stored, RotationError> {
-        if self.dry_run && stored.ring.check_retire(&member.id, self.now()).is_err() {
-            // It was waited for, in so many words.
-            self.remove(&stored, member).await?;
-            return Ok(stored);
-        }
-        stored.ring.check_retire(&member.id, self.now())?;
+        let stored = self.retire_in_ring(&stored, member).await?;
         self.remove(&stored, member).await?;
-        let ring = stored.ring.retire(&member.id, self.now())?;
-        let stored = self.write("retire", &stored, ring).await?;
         if !self.dry_run {
             self.site.store.clean().await?;
         }
@@ -117,51 +126,99 @@ impl Admin<'_> {
         Ok(stored)
     }
 
-    /// Removes both halves of a key; what is gone already is no error.
+    /// Tells the ring first: nobody promotes a key any more that is about to be destroyed, and of a
+    /// promotion and a retirement at once, one is refused.
+    async fn retire_in_ring(
+        &mut self,
+        stored: &Stored,
+        member: &RingMember,
+    ) -> Result<Stored, RotationError> {
+        if self.dry_run && stored.ring.check_retire(&member.id, self.now()).is_err() {
+            // It was waited for, in so many words.
+            return Ok(stored.clone());
+        }
+        let ring = stored.ring.retire(&member.id, self.now())?;
+        self.check_nobody_signs_with(&member.id).await?;
+        match &self.site.edge {
+            Edge::Api(group) => {
+                let held = group.read().await?;
+                self.check_active_trusted(&stored.ring, group, &held.trusted)?;
+            }
+            Edge::ByHand(_) => self.check_refused(member).await?,
+            Edge::Unset => return Err(not_set()),
+        }
+        self.write("retire", stored, ring).await
+    }
+
+    /// Removes both halves of a key, under whatever ID; what is gone already is no error. A public half
+    /// that may not be deleted keeps no private half from being destroyed.
     pub(super) async fn remove(
         &mut self,
         stored: &Stored,
         member: &RingMember,
     ) -> Result<(), RotationError> {
-        match &self.site.edge {
-            Edge::Api(group) => {
-                let group = group.clone();
-                let held = group.read().await?;
-                if held.trusts(&member.id) {
-                    self.check_active_trusted(&stored.ring, &group, &held.trusted)?;
-                    let text =
-                        format!("cloudfront:UpdateKeyGroup {}: without {}", group.id(), member.id);
-                    self.call("retire", text);
-                    if !self.dry_run {
-                        group.change(&[], std::slice::from_ref(&member.id)).await?;
-                    }
-                }
-                if held.entry(&member.id).is_some() {
-                    self.call("retire", format!("cloudfront:DeletePublicKey {}", member.id));
-                    if !self.dry_run {
-                        group.delete(&member.id).await?;
-                    }
-                }
+        let group = match &self.site.edge {
+            Edge::Api(group) => group.clone(),
+            Edge::ByHand(_) => {
+                self.check_refused(member).await?;
+                return self.destroy(&member.fingerprint).await;
             }
-            Edge::ByHand(_) => self.check_refused(member).await?,
             Edge::Unset => return Err(not_set()),
+        };
+        let held = group.read().await?;
+        let ids = ids_of(&held, member);
+        let trusted: Vec<KeyPairId> = ids.iter().filter(|id| held.trusts(id)).cloned().collect();
+        if !trusted.is_empty() {
+            self.check_active_trusted(&stored.ring, &group, &held.trusted)?;
+            let text =
+                format!("cloudfront:UpdateKeyGroup {}: without {}", group.id(), join(&trusted));
+            self.call("retire", text);
+            if !self.dry_run {
+                group.change(&[], &trusted).await?;
+            }
         }
-        self.destroy(&member.fingerprint).await
+        let mut problem = None;
+        for id in ids.iter().filter(|id| held.entry(id).is_some()) {
+            self.call("retire", format!("cloudfront:DeletePublicKey {id}"));
+            if !self.dry_run {
+                problem = group.delete(id).await.err().or(problem);
+            }
+        }
+        self.destroy(&member.fingerprint).await?;
+        problem.map_or(Ok(()), |problem| Err(problem.into()))
     }
 
     /// Whether a person has taken the key out: the edge says so.
     async fn check_refused(&mut self, member: &RingMember) -> Result<(), RotationError> {
         let asked = || by_hand(Instructions::take_out(&member.id));
-        let Some(probe) = &self.site.probe else { return Err(asked()) };
+        let Some(probe) = &self.site.probe else { return Err(probe::not_set()) };
         let stored = self.stored_key(&member.fingerprint).await?;
         // Whoever destroyed the private half had seen the key refused.
         let Some(stored) = stored else { return Ok(()) };
         let key = SigningKey { id: member.id.clone(), key: stored.key };
-        if probe.opens(&key, self.site.hash, self.now()).await? {
+        if !probe.refuses(&key, self.site.hash, self.now()).await? {
             return Err(asked());
         }
         self.note("retire", format!("the edge refuses {}", member.id));
         Ok(())
+    }
+
+    /// Asks the instances once more: one that nobody knew of may have come back.
+    async fn check_nobody_signs_with(&self, id: &KeyPairId) -> Result<(), RotationError> {
+        if self.dry_run || !self.has_instances() {
+            return Ok(());
+        }
+        let answers = self.ask_instances().await.unwrap_or_default();
+        let signs = |report: &Report| report.key_pair_id.as_deref() == Some(&id.to_string());
+        let behind: Vec<&str> = answers
+            .iter()
+            .filter(|(_, answer)| answer.as_ref().is_ok_and(signs))
+            .map(|(address, _)| address.as_str())
+            .collect();
+        if behind.is_empty() {
+            return Ok(());
+        }
+        Err(RotationError::StillSigns { id: id.clone(), behind: behind.join(", ") })
     }
 
     /// Removes a key that the ring does not know.
@@ -199,4 +256,22 @@ impl Admin<'_> {
         }
         Ok(self.site.store.destroy_key(fingerprint).await?)
     }
+}
+
+/// Everything that the edge calls a key: somebody may have published it twice.
+pub(super) fn ids_of(held: &EdgeKeys, member: &RingMember) -> Vec<KeyPairId> {
+    let same = held.public_keys.iter();
+    let same = same.filter(|entry| entry.fingerprint.as_ref() == Some(&member.fingerprint));
+    let mut ids: Vec<KeyPairId> = same.map(|entry| entry.id.clone()).collect();
+    let there = held.trusts(&member.id) || held.entry(&member.id).is_some();
+    if there && !ids.contains(&member.id) && !is_another(held, member) {
+        ids.push(member.id.clone());
+    }
+    ids
+}
+
+/// Whether CloudFront knows another key by the ID that the ring has for this one.
+pub(super) fn is_another(held: &EdgeKeys, member: &RingMember) -> bool {
+    let entry = held.entry(&member.id).and_then(|entry| entry.fingerprint.as_ref());
+    entry.is_some_and(|fingerprint| *fingerprint != member.fingerprint)
 }

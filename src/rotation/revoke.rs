@@ -1,10 +1,14 @@
 //! A stolen key leaves at once, and another one takes over.
 
 use super::make::NewKey;
-use super::rotate::Outcome;
+use super::retire::ids_of;
+use super::rotate::{Outcome, outcome};
 use super::{Admin, Edge, Named, RotationError};
-use crate::keystore::Stored;
+use crate::keystore::{KeystoreError, Stored};
 use crate::signing::{KeyKind, KeyPairId, KeyState, RingMember, SigningKey};
+
+/// How often a revocation is tried against others who change the ring at the same time.
+const MOST_ATTEMPTS: usize = 5;
 
 /// What a revocation will do, told before it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +29,7 @@ impl Admin<'_> {
     pub async fn damage(&mut self, name: &str) -> Result<Damage, RotationError> {
         let stored = self.site.store.read().await?;
         let Named::Member(id) = self.named(&stored.ring, name).await? else {
-            return Err(RotationError::NotStaged(name.to_owned()));
+            return Err(RotationError::InNoRing(name.to_owned()));
         };
         let member = stored.ring.member(&id).cloned();
         let member = member.ok_or_else(|| RotationError::UnknownKey(name.to_owned()))?;
@@ -45,38 +49,65 @@ impl Admin<'_> {
     pub async fn revoke(&mut self, name: &str, kind: KeyKind) -> Result<Outcome, RotationError> {
         let stored = self.site.store.read().await?;
         let Named::Member(id) = self.named(&stored.ring, name).await? else {
-            return Err(RotationError::NotStaged(name.to_owned()));
+            return Err(RotationError::InNoRing(name.to_owned()));
         };
         let member = stored.ring.member(&id).cloned();
         let member = member.ok_or_else(|| RotationError::UnknownKey(name.to_owned()))?;
-        let stored = match member.state {
-            KeyState::Retired => stored,
-            KeyState::Active => self.replace(stored, &member, kind).await?,
-            KeyState::Staged | KeyState::Retiring => {
-                // The edge first: what the ring says stops no cookie.
-                self.take_out(&stored, &member).await?;
-                let ring = stored.ring.revoke(&id, None, self.now())?;
-                self.write("revoke", &stored, ring).await?
-            }
-        };
-        self.remove(&stored, &member).await?;
-        self.note("revoke", format!("{id} is out: no cookie that it signed opens anything"));
-        self.note_neighbours(&stored).await?;
-        let stored = if stored.ring.rotation().is_some() {
-            let ring = stored.ring.end();
-            self.write("revoke", &stored, ring).await?
-        } else {
-            stored
-        };
-        let outcome = Outcome {
-            active: stored.ring.active().map(|active| active.id.clone()),
-            retiring: Vec::new(),
-            rotated: member.state == KeyState::Active,
-        };
-        if member.state == KeyState::Active {
-            self.confirm(stored).await?;
+        let stolen = self.stored_key(&member.fingerprint).await?;
+        let stored = self.out_of_use(stored, &member, kind).await?;
+        if let Some(stolen) = stolen {
+            self.await_refused(&SigningKey { id: id.clone(), key: stolen.key }).await?;
         }
-        Ok(outcome)
+        self.remove(&stored, &member).await?;
+        if !self.dry_run {
+            self.note("revoke", format!("{id} is revoked: nothing trusts it any more"));
+        }
+        self.note_neighbours(&stored).await?;
+        let own =
+            stored.ring.rotation().is_some_and(|rotation| rotation.replaces.as_ref() == Some(&id));
+        let ring = if own { stored.ring.end() } else { stored.ring.clone() };
+        let stored = self.write("revoke", &stored, ring).await?;
+        if member.state == KeyState::Active || self.has_instances() {
+            match self.confirm(stored.clone()).await {
+                Err(RotationError::NotFollowed { behind, .. }) => {
+                    return Err(RotationError::NotFollowedRevoked { id, behind });
+                }
+                followed => drop(followed?),
+            }
+        }
+        Ok(outcome(&stored, member.state == KeyState::Active))
+    }
+
+    /// Takes a key out of the group and out of the ring. Whoever changes the ring meanwhile does not
+    /// keep the two apart: it is tried again.
+    async fn out_of_use(
+        &mut self,
+        stored: Stored,
+        member: &RingMember,
+        kind: KeyKind,
+    ) -> Result<Stored, RotationError> {
+        let mut stored = stored;
+        for _ in 0..MOST_ATTEMPTS {
+            let state = stored.ring.member(&member.id).map(|member| member.state);
+            let outcome = match state {
+                None | Some(KeyState::Retired) => return Ok(stored),
+                Some(KeyState::Active) => self.replace(stored, member, kind).await,
+                Some(KeyState::Staged | KeyState::Retiring) => {
+                    // The edge first: what the ring says stops no cookie.
+                    self.take_out(&stored, member).await?;
+                    let ring = stored.ring.revoke(&member.id, None, self.now())?;
+                    self.write("revoke", &stored, ring).await
+                }
+            };
+            match outcome {
+                Err(RotationError::Keystore(KeystoreError::Conflict(_))) => {
+                    self.note("revoke", "somebody else has just changed the ring: once more");
+                    stored = self.site.store.read().await?;
+                }
+                outcome => return outcome,
+            }
+        }
+        Err(KeystoreError::Conflict(self.site.store.to_string()).into())
     }
 
     /// A new key takes over from the active one. One that lay beside it may be stolen too.
@@ -88,7 +119,10 @@ impl Admin<'_> {
     ) -> Result<Stored, RotationError> {
         let (stored, new) = self.successor(stored, &old.id, kind).await?;
         let known = stored.ring.with_fingerprint(new.fingerprint()).map(|member| member.id.clone());
-        let leaving = [old.id.clone()];
+        let leaving = match &self.site.edge {
+            Edge::Api(group) => ids_of(&group.read().await?, old),
+            _ => vec![old.id.clone()],
+        };
         let id = self.trust(new.key.public(), known.as_ref(), &leaving).await?;
         if matches!(self.site.edge, Edge::ByHand(_)) {
             let key = SigningKey { id: id.clone(), key: new.key.clone() };

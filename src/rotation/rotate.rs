@@ -1,9 +1,10 @@
 //! The whole way from one key to the next.
 
+use super::publish::not_set;
 use super::{Admin, Edge, Named, RotationError};
 use crate::clock::{EpochSeconds, span};
 use crate::keystore::Stored;
-use crate::signing::{KeyKind, KeyPairId, KeyState, SigningKey};
+use crate::signing::{KeyKind, KeyPairId, KeyRing, KeyState, SigningKey};
 
 /// How a rotation is wanted.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,10 +38,19 @@ impl Admin<'_> {
     /// [`RotationError`] says what keeps it from going on; whatever it is, people's cookies work.
     pub async fn rotate(&mut self, options: RotateOptions) -> Result<Outcome, RotationError> {
         let stored = self.preflight().await?;
-        let stored = self.retire_due(stored).await?;
+        let (stored, problem) = self.retire_due(stored).await?;
+        let outcome = self.go_on(stored, options).await?;
+        problem.map_or(Ok(outcome), Err)
+    }
+
+    async fn go_on(
+        &mut self,
+        stored: Stored,
+        options: RotateOptions,
+    ) -> Result<Outcome, RotationError> {
         if stored.ring.rotation().is_none() && !self.is_due(&stored, options.if_older_than) {
             // An earlier run may have ended before it could ask every instance.
-            let stored = self.settle_old(stored).await?;
+            let stored = self.settle_old(stored, options.wait).await?;
             return Ok(outcome(&stored, false));
         }
         let (stored, new) = self.begin(stored, options.kind).await?;
@@ -108,7 +118,9 @@ impl Admin<'_> {
         stored: Stored,
         id: &KeyPairId,
     ) -> Result<Stored, RotationError> {
-        let ring = stored.ring.promote(id, self.now())?;
+        self.check_whole(&stored.ring, id).await?;
+        let ring = stored.ring.with_lifetime(self.site.longest_lifetime);
+        let ring = ring.promote(id, self.now())?.with_lifetime(self.site.longest_lifetime);
         let stored = self.write("promote", &stored, ring).await?;
         if !self.dry_run {
             self.note("promote", format!("{id} is the active key"));
@@ -120,7 +132,7 @@ impl Admin<'_> {
     async fn finish(&mut self, stored: Stored, wait: bool) -> Result<Stored, RotationError> {
         let mut stored = self.confirm(stored).await?;
         if wait {
-            self.wait_for_all(&stored).await?;
+            stored = self.wait_for_all(stored).await?;
             let retiring: Vec<_> = stored.ring.in_state(KeyState::Retiring).cloned().collect();
             for member in retiring {
                 stored = self.retire_member(stored, &member).await?;
@@ -134,11 +146,30 @@ impl Admin<'_> {
         Ok(stored)
     }
 
-    async fn settle_old(&mut self, stored: Stored) -> Result<Stored, RotationError> {
-        if stored.ring.unconfirmed().next().is_none() {
+    async fn settle_old(&mut self, stored: Stored, wait: bool) -> Result<Stored, RotationError> {
+        let retiring = stored.ring.in_state(KeyState::Retiring).next().is_some();
+        if stored.ring.unconfirmed().next().is_none() && !(wait && retiring) {
             return Ok(stored);
         }
-        self.confirm(stored).await
+        self.finish(stored, wait).await
+    }
+
+    /// Makes sure that a key that is to sign is whole, right before it does.
+    async fn check_whole(&self, ring: &KeyRing, id: &KeyPairId) -> Result<(), RotationError> {
+        if self.dry_run {
+            return Ok(());
+        }
+        if let Edge::Api(group) = &self.site.edge
+            && !group.read().await?.trusts(id)
+        {
+            return Err(RotationError::NotTrusted {
+                id: id.clone(),
+                group: group.id().to_string(),
+            });
+        }
+        let member = ring.member(id).ok_or_else(|| RotationError::UnknownKey(id.to_string()))?;
+        self.site.store.key(&member.fingerprint).await?;
+        Ok(())
     }
 
     fn is_due(&mut self, stored: &Stored, if_older_than: u64) -> bool {
@@ -166,6 +197,9 @@ impl Admin<'_> {
         };
         let (store, revision) = (&self.site.store, stored.revision);
         self.note("preflight", format!("{store}, revision {revision}: {signs}"));
+        if matches!(self.site.edge, Edge::Unset) {
+            return Err(not_set());
+        }
         if let Edge::Api(group) = &self.site.edge {
             let held = group.read().await?;
             let (trusted, all) = (held.trusted.len(), held.public_keys.len());
@@ -175,11 +209,15 @@ impl Admin<'_> {
         }
         let active = self.active_key(&stored.ring).await?;
         self.check_probe(active.as_ref()).await?;
+        if self.has_instances() {
+            let answers = self.ask_instances().await?.len();
+            self.note("preflight", format!("{answers} instances are asked"));
+        }
         Ok(stored)
     }
 }
 
-fn outcome(stored: &Stored, rotated: bool) -> Outcome {
+pub(super) fn outcome(stored: &Stored, rotated: bool) -> Outcome {
     let retiring = stored.ring.in_state(KeyState::Retiring);
     Outcome {
         active: stored.ring.active().map(|active| active.id.clone()),

@@ -69,6 +69,10 @@ pub struct RingMember {
     /// When it last began to sign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted: Option<EpochSeconds>,
+    /// The longest life in seconds, as far as known, that cookies had when it began to sign: rules may
+    /// have been shortened since, and what was given before is still out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<u64>,
     /// When its last cookie will have expired; known of a retiring key once no instance signs with
     /// it any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -283,6 +287,7 @@ impl KeyRing {
             created,
             staged: now,
             promoted: None,
+            lifetime: None,
             retire_after: None,
             retired: None,
         });
@@ -316,14 +321,26 @@ impl KeyRing {
         Self::new(members, rotation)
     }
 
-    /// Notes that since `since` nobody signs with any key but the active one: the others' last
-    /// cookies expire at most `overlap` seconds later.
+    /// Notes how long the cookies live that the active key signs.
     #[must_use]
-    pub fn confirm(&self, since: EpochSeconds, overlap: u64) -> Self {
+    pub fn with_lifetime(&self, seconds: u64) -> Self {
+        let mut ring = self.clone();
+        for member in ring.members.iter_mut().filter(|member| member.state == KeyState::Active) {
+            member.lifetime = member.lifetime.max(Some(seconds));
+        }
+        ring
+    }
+
+    /// Notes that since `since` nobody signs with any key but the active one: the others' last
+    /// cookies, which live for `lifetime` seconds or what is noted of their key, expire that much
+    /// later by clocks that differ by `skew` seconds.
+    #[must_use]
+    pub fn confirm(&self, since: EpochSeconds, lifetime: u64, skew: u64) -> Self {
         let mut ring = self.clone();
         for member in &mut ring.members {
             if member.state == KeyState::Retiring && member.retire_after.is_none() {
-                member.retire_after = Some(since.plus(overlap));
+                let lifetime = lifetime.max(member.lifetime.unwrap_or(0));
+                member.retire_after = Some(since.plus(lifetime).plus(skew));
             }
         }
         ring

@@ -101,7 +101,7 @@ async fn the_service_follows_and_the_admin_changes_a_ring_with_these_policies() 
 
     let mut changed = ring.ring.clone();
     for revision in ring.revision..ring.revision + 6 {
-        changed = changed.confirm(NOW, 3600);
+        changed = changed.confirm(NOW, 3600, 0);
         admin.write(&changed, revision).await.unwrap();
     }
     admin.clean().await.unwrap();

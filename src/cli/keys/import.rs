@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 
@@ -10,9 +10,10 @@ use super::options::Common;
 use super::report::say_line;
 use crate::cli::Done;
 use crate::cli::files::read_pem;
-use crate::cli::output::say;
+use crate::cli::output::{note, say};
 use crate::clock::{Clock as _, SystemClock};
-use crate::signing::{KeyPairId, KeyState};
+use crate::rotation::{Edge, RotationError, Site};
+use crate::signing::{KeyPairId, KeyState, PrivateKey};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
@@ -28,8 +29,11 @@ pub(in crate::cli) struct Options {
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<Done> {
     let pem = read_pem(&options.key)?;
-    let store = options.common.site(None).await?.store;
+    let site = options.common.site(None).await?;
+    check_id(&site, &options.key_pair_id, &pem).await?;
+    let store = site.store;
     let imported = store.import(&options.key_pair_id, &pem, SystemClock.now()).await;
+    let imported = imported.map_err(RotationError::from);
     let imported = imported.with_context(|| format!("cannot import {}", options.key.display()))?;
     if options.common.json {
         say_line(&json!({
@@ -48,4 +52,22 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Done> {
         ));
     }
     Ok(Done::Yes)
+}
+
+/// A wrong ID would be found out only by everybody's being refused. Where CloudFront can be asked, it is.
+async fn check_id(site: &Site, id: &KeyPairId, pem: &str) -> anyhow::Result<()> {
+    let Edge::Api(group) = &site.edge else { return Ok(()) };
+    let Ok(held) = group.read().await else {
+        note(&format!("CloudFront was not asked whether {id} is this key's ID"));
+        return Ok(());
+    };
+    let fingerprint = PrivateKey::from_pem(pem)?.fingerprint().clone();
+    let found = held.entry(id).and_then(|entry| entry.fingerprint.as_ref());
+    if found == Some(&fingerprint) {
+        return Ok(());
+    }
+    match held.find(&fingerprint) {
+        Some(entry) => bail!("CloudFront calls this key {}, not {id}", entry.id),
+        None => bail!("CloudFront does not know this key; give it the public half first"),
+    }
 }

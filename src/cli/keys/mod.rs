@@ -104,7 +104,12 @@ pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
             report::not_yet(&error, action.is_json());
             Ok(Done::No)
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            if action.is_json() {
+                report::failed(&error);
+            }
+            Err(error)
+        }
     }
 }
 

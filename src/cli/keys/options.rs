@@ -100,6 +100,7 @@ impl Common {
         let edge = self.edge(&rotation, by_hand, &aws).await;
         let probe = self.probe.clone().or(rotation.probe);
         let longest = config.as_ref().map_or(Lifetime::LONGEST, Config::longest_lifetime);
+        let max_outage = self.max_outage(config.as_ref())?;
         let named = !self.instance.is_empty() || self.target_group.is_some();
         Ok(Site {
             store,
@@ -111,13 +112,24 @@ impl Common {
             hash: keys.hash,
             longest_lifetime: longest.seconds(),
             clock_skew: rotation.clock_skew,
-            max_outage: keys.max_outage,
+            max_outage,
             quotas: Quotas {
                 keys_per_group: self.quota_keys_per_group,
                 public_keys: self.quota_public_keys,
             },
             on_promote: None,
         })
+    }
+
+    /// How long an instance that is cut off goes on signing, if anything bounds it. A unit's copy of
+    /// the keys is never cut off, and of keys in a folder nobody knows here who has copied them.
+    fn max_outage(&self, config: Option<&Config>) -> anyhow::Result<Option<Duration>> {
+        let Some(config) = config else {
+            let shared = matches!(self.source, Some(KeySource::ParameterStore(_)));
+            return Ok(shared.then_some(Keys::LONGEST_OUTAGE));
+        };
+        let copied = config::names_a_copy(&self.file.config, &process_environment())?;
+        Ok((!copied).then_some(config.keys.max_outage))
     }
 
     async fn edge(&self, rotation: &Rotation, by_hand: Option<&ByHand>, aws: &Aws) -> Edge {

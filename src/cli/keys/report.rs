@@ -78,10 +78,17 @@ pub(super) const fn is_not_yet(error: &RotationError) -> bool {
         error,
         RotationError::ByHand(_)
             | RotationError::NotFollowed { .. }
+            | RotationError::NotFollowedRevoked { .. }
+            | RotationError::StillSigns { .. }
             | RotationError::Probe(ProbeError::NotAccepted { .. })
             | RotationError::Keystore(KeystoreError::Conflict(_))
             | RotationError::Ring(RingError::TooEarly { .. } | RingError::NotConfirmed(_))
     )
+}
+
+/// Says what went wrong, for machines.
+pub(super) fn failed(error: &anyhow::Error) {
+    say_line(&json!({ "done": false, "error": format!("{error:#}") }));
 }
 
 /// Says how to go on.

@@ -40,7 +40,7 @@ fn a_key_goes_through_its_whole_life() {
     let ring = ring.promote(&id("K2"), at(2)).unwrap();
     assert_eq!((state(&ring, "K1"), state(&ring, "K2")), (KeyState::Retiring, KeyState::Active));
     assert_eq!(ring.active().unwrap().promoted, Some(at(2)));
-    let ring = ring.confirm(at(3), HOUR);
+    let ring = ring.confirm(at(3), HOUR, 0);
     assert_eq!(ring.member(&id("K1")).unwrap().retire_after, Some(at(4)));
     let ring = ring.retire(&id("K1"), at(4)).unwrap();
     assert_eq!(state(&ring, "K1"), KeyState::Retired);
@@ -86,7 +86,7 @@ fn an_old_key_stays_until_its_last_cookie_has_expired() {
     // An instance that is cut off may sign with it at this very moment.
     assert_eq!(ring.retire(&id("K1"), at(1000)), Err(RingError::NotConfirmed(id("K1"))));
     assert_eq!(ring.unconfirmed().count(), 1);
-    let ring = ring.confirm(at(5), HOUR);
+    let ring = ring.confirm(at(5), HOUR, 0);
     assert_eq!(ring.unconfirmed().count(), 0);
     let too_early = RingError::TooEarly { id: id("K1"), until: at(6) };
     assert_eq!(ring.retire(&id("K1"), at(6).minus(1)), Err(too_early));
@@ -97,13 +97,13 @@ fn an_old_key_stays_until_its_last_cookie_has_expired() {
 
 #[test]
 fn a_later_confirmation_neither_shortens_nor_lengthens_the_overlap() {
-    let ring = two().promote(&id("K2"), at(2)).unwrap().confirm(at(3), HOUR);
-    assert_eq!(ring.confirm(at(9), HOUR), ring);
+    let ring = two().promote(&id("K2"), at(2)).unwrap().confirm(at(3), HOUR, 0);
+    assert_eq!(ring.confirm(at(9), HOUR, 0), ring);
 }
 
 #[test]
 fn a_rollback_inside_the_overlap_takes_one_step_and_begins_the_overlap_anew() {
-    let ring = two().promote(&id("K2"), at(2)).unwrap().confirm(at(3), HOUR);
+    let ring = two().promote(&id("K2"), at(2)).unwrap().confirm(at(3), HOUR, 0);
     let back = ring.promote(&id("K1"), at(3)).unwrap();
     assert_eq!((state(&back, "K1"), state(&back, "K2")), (KeyState::Active, KeyState::Retiring));
     assert_eq!(back.active().unwrap().retire_after, None, "it signs again");
@@ -114,7 +114,7 @@ fn a_rollback_inside_the_overlap_takes_one_step_and_begins_the_overlap_anew() {
 
 #[test]
 fn a_retired_key_never_comes_back() {
-    let ring = two().promote(&id("K2"), at(2)).unwrap().confirm(at(3), HOUR);
+    let ring = two().promote(&id("K2"), at(2)).unwrap().confirm(at(3), HOUR, 0);
     let ring = ring.retire(&id("K1"), at(4)).unwrap();
     for outcome in [
         ring.promote(&id("K1"), at(5)),
@@ -179,7 +179,7 @@ fn only_the_last_retired_keys_are_remembered() {
         let (old, new) = (id(&format!("K{}", number - 1)), id(&format!("K{number}")));
         let fingerprint: Fingerprint = format!("{number:064x}").parse().unwrap();
         ring = ring.stage(&new, &fingerprint, at(number), at(number)).unwrap();
-        ring = ring.promote(&new, at(number)).unwrap().confirm(at(number), 0);
+        ring = ring.promote(&new, at(number)).unwrap().confirm(at(number), 0, 0);
         ring = ring.retire(&old, at(number)).unwrap();
     }
     let kept: Vec<String> = ring.members().iter().map(|key| key.id.to_string()).collect();
@@ -194,4 +194,12 @@ fn too_many_keys_are_refused() {
         ring = ring.stage(&id(&format!("K{number}")), &fingerprint, MADE, MADE).unwrap();
     }
     assert_eq!(ring.stage(&id("K99"), &print('f'), MADE, MADE), Err(RingError::Full));
+}
+
+#[test]
+fn cookies_given_before_a_rule_was_shortened_lengthen_the_overlap() {
+    let ring = two().with_lifetime(8 * HOUR).with_lifetime(HOUR);
+    let ring = ring.promote(&id("K2"), at(2)).unwrap().confirm(at(3), HOUR, 60);
+    assert_eq!(ring.member(&id("K1")).unwrap().retire_after, Some(at(11).plus(60)));
+    assert_eq!(ring.active().unwrap().lifetime, None, "nothing is known of the new one");
 }
