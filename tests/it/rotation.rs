@@ -5,5 +5,6 @@ mod killed;
 mod life;
 mod load;
 mod tried;
+mod unlucky;
 
 pub(crate) mod world;
