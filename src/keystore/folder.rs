@@ -3,14 +3,16 @@
 //! PEM files are written once, for their owner only. The manifest is replaced atomically, so that a
 //! reader, or a machine that loses power, sees the old ring or the new one.
 
+mod files;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use zeroize::Zeroizing;
-
+use self::files::{
+    at, changed, read_key, read_manifest, remove_leftovers, replace, sync, write_once,
+};
 use super::{ActiveRing, Imported, KeystoreError, Stored, StoredKey, import};
 use crate::clock::EpochSeconds;
 use crate::signing::{Fingerprint, KeyPairId, KeyRing, PrivateKey};
@@ -23,12 +25,6 @@ const LOCK: &str = "ring.lock";
 
 /// The extension of a private key's file.
 const PEM: &str = "pem";
-
-/// The extension of a file that is being written.
-const BESIDE: &str = "new";
-
-/// The most bytes of a file that is read here.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// A folder that holds a ring, or is to hold one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,86 +213,6 @@ impl Credential {
         let place = manifest.display().to_string();
         ActiveRing::assemble(stored, &place, |key| read_key(&path(&format!("{key}.{PEM}")), key))
     }
-}
-
-fn read_manifest(path: &Path) -> Result<Option<Stored>, KeystoreError> {
-    let text = match read_bounded(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(at("cannot read", path)(source)),
-    };
-    let wrong = |source| KeystoreError::Document { place: path.display().to_string(), source };
-    Stored::parse(&text).map(Some).map_err(wrong)
-}
-
-fn read_key(path: &Path, fingerprint: &Fingerprint) -> Result<PrivateKey, KeystoreError> {
-    let metadata = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(KeystoreError::Missing(path.display().to_string()));
-        }
-        metadata => metadata.map_err(at("cannot read", path))?,
-    };
-    if metadata.permissions().mode() & 0o007 != 0 {
-        return Err(KeystoreError::Exposed(path.to_owned()));
-    }
-    let pem = Zeroizing::new(read_bounded(path).map_err(at("cannot read", path))?);
-    let place = path.display().to_string();
-    super::check_key(&pem, fingerprint, &place)
-}
-
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let size = fs::metadata(path)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(io::Error::other(format!("{size} bytes, more than the {MAX_FILE_BYTES} read")));
-    }
-    fs::read_to_string(path)
-}
-
-/// When a file was last changed: for one that is written once, when it was made.
-fn changed(path: &Path) -> io::Result<EpochSeconds> {
-    let since = fs::metadata(path)?.modified()?.duration_since(UNIX_EPOCH);
-    Ok(EpochSeconds(since.map_or(0, |since| since.as_secs())))
-}
-
-/// Writes a file for its owner only: whole or not at all, and never over another.
-fn write_once(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = write_beside(path, content)?;
-    let linked = fs::hard_link(&beside, path);
-    fs::remove_file(&beside)?;
-    linked
-}
-
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    fs::rename(write_beside(path, content)?, path)
-}
-
-fn remove_leftovers(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == BESIDE) {
-            fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes a new file for its owner only, beside the one that it is to become.
-fn write_beside(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
-    let beside = path.with_extension(BESIDE);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    Ok(beside)
-}
-
-/// Makes what was done in a folder last through a loss of power.
-fn sync(folder: &Path) -> Result<(), KeystoreError> {
-    File::open(folder).and_then(|opened| opened.sync_all()).map_err(at("cannot write", folder))
-}
-
-fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeystoreError {
-    let path: PathBuf = path.to_owned();
-    move |source| KeystoreError::Io { action, path, source }
 }
 
 #[cfg(test)]

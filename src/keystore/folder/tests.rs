@@ -1,3 +1,6 @@
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::files::BESIDE;
 use super::*;
 use crate::signing::{KeyKind, KeyState, generate_pem};
 
