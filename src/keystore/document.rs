@@ -7,6 +7,10 @@ use crate::signing::{KeyRing, RingError, RingMember, Rotation};
 
 const VERSION: u32 = 2;
 
+/// The largest whole number that every reader of JSON takes for the same (RFC 8259 section 6). No ring
+/// is changed so often, and one more change can always be counted.
+const MAX_REVISION: u64 = (1 << 53) - 1;
+
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -47,6 +51,9 @@ pub enum DocumentError {
         "version {0} is not known here, {VERSION} is: import the keys once more, into another place"
     )]
     Version(u32),
+    /// More changes than anybody makes.
+    #[error("revision {0} is no count of changes")]
+    Revision(u64),
     /// Keys that make no ring.
     #[error(transparent)]
     Ring(#[from] RingError),
@@ -63,6 +70,9 @@ impl Stored {
             return Err(DocumentError::Version(version));
         }
         let Object(document): Object<Document> = serde_json::from_str(text)?;
+        if document.revision > MAX_REVISION {
+            return Err(DocumentError::Revision(document.revision));
+        }
         let ring = KeyRing::new(document.keys, document.rotation)?;
         Ok(Self { ring, revision: document.revision })
     }
@@ -137,6 +147,11 @@ mod tests {
             (good.replace("active", "lost"), "unknown variant"),
             (good.replace("K1", "../../etc/passwd"), "letters and digits"),
             (good.replace("111", "XXX"), "hexadecimal"),
+            (
+                good.replace("\"revision\":1", "\"revision\":18446744073709551615"),
+                "revision 18446744073709551615 is no count",
+            ),
+            (good.replace("\"revision\":1", "\"revision\":9007199254740992"), "is no count"),
             (good.replace("\"staged\"", "\"stagged\""), "stagged"),
         ] {
             let error = Stored::parse(&text).unwrap_err().to_string();
