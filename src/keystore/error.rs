@@ -118,9 +118,46 @@ pub enum KeystoreError {
     /// The machine gives no random numbers.
     #[error("the machine gives no random numbers")]
     Random,
-    /// A private key that everybody on the machine may read.
-    #[error("{path} can be read by everybody on this machine; run: chmod 600 {path}", path = .0.display())]
+    /// A private key that others than its owner and its group may read, or others than its owner
+    /// change.
+    #[error(
+        "others on this machine can read or change {path}; run: chmod 600 {path}",
+        path = .0.display()
+    )]
     Exposed(PathBuf),
+    /// A folder of keys, or a manifest, that others than its owner may change.
+    #[error(
+        "others than its owner can change {path}, and with it which key signs; run: chmod go-w {path}",
+        path = .0.display()
+    )]
+    Writable(PathBuf),
+    /// A change by somebody whose files the folder's owner could not read, or a look by somebody who
+    /// may not.
+    #[error(
+        "{folder} belongs to the user with the ID {user}; run it as the folder's owner \
+         (sudo -u '#{user}' …), or as root",
+        folder = .folder.display()
+    )]
+    NotOwner {
+        /// Which folder.
+        folder: PathBuf,
+        /// Whose it is.
+        user: u32,
+    },
+    /// A file that somebody else has put into a folder of keys.
+    #[error(
+        "{path} belongs to the user with the ID {user}, who is neither the owner of {folder} nor root; \
+         find out how it came there, and only if it is right: chown --reference={folder} {path}",
+        path = .path.display(), folder = .folder.display()
+    )]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// Where it is.
+        folder: PathBuf,
+        /// Whose it is.
+        user: u32,
+    },
     /// A text that is no private key.
     #[error("{place}: {source}")]
     Key {

@@ -4,15 +4,19 @@
 //! reader, or a machine that loses power, sees the old ring or the new one.
 
 mod files;
+mod owner;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::process::geteuid;
+
 use self::files::{
-    at, changed, read_key, read_manifest, remove_leftovers, replace, sync, write_once,
+    at, changed, open_lock, read_key, read_manifest, remove_leftovers, replace, sync, write_once,
 };
+use self::owner::Owner;
 use super::{ActiveRing, Imported, KeystoreError, Stored, StoredKey, import};
 use crate::clock::EpochSeconds;
 use crate::signing::{Fingerprint, KeyPairId, KeyRing, PrivateKey};
@@ -29,6 +33,13 @@ const PEM: &str = "pem";
 /// A folder that holds a ring, or is to hold one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder(PathBuf);
+
+/// A change that nobody else's overlaps.
+struct Change {
+    owner: Owner,
+    /// Let go when the change ends, however it does.
+    _lock: File,
+}
 
 /// The credentials of a systemd unit: copies of the files of a folder that
 /// `LoadCredential=<name>:<folder>` names, each called `<name>_<file>` (systemd.exec(5)). They are
@@ -71,8 +82,7 @@ impl Folder {
     /// # Errors
     /// [`KeystoreError`] names the file and what to do about it.
     pub fn load(&self) -> Result<ActiveRing, KeystoreError> {
-        let stored = read_manifest(&self.manifest())?
-            .ok_or_else(|| KeystoreError::NoRing(self.0.clone()))?;
+        let stored = self.stored()?.ok_or_else(|| KeystoreError::NoRing(self.0.clone()))?;
         ActiveRing::assemble(stored, &self.0.display().to_string(), |key| self.key(key))
     }
 
@@ -81,7 +91,12 @@ impl Folder {
     /// # Errors
     /// [`KeystoreError`] names the file and what to do about it.
     pub fn read(&self) -> Result<Stored, KeystoreError> {
-        Ok(read_manifest(&self.manifest())?.unwrap_or_default())
+        Ok(self.stored()?.unwrap_or_default())
+    }
+
+    fn stored(&self) -> Result<Option<Stored>, KeystoreError> {
+        let Some(owner) = Owner::of(&self.0)? else { return Ok(None) };
+        read_manifest(&self.manifest(), &owner)
     }
 
     /// Replaces the ring of revision `after`.
@@ -89,7 +104,7 @@ impl Folder {
     /// # Errors
     /// [`KeystoreError::Conflict`] when somebody else has changed it since.
     pub fn write(&self, ring: &KeyRing, after: u64) -> Result<Stored, KeystoreError> {
-        let _lock = self.lock()?;
+        let change = self.begin()?;
         if self.read()?.revision != after {
             return Err(KeystoreError::Conflict(self.0.display().to_string()));
         }
@@ -97,7 +112,7 @@ impl Folder {
         let path = self.manifest();
         let wrong = |source| KeystoreError::Document { place: path.display().to_string(), source };
         let text = stored.to_text().map_err(wrong)?;
-        replace(&path, text.as_bytes()).map_err(at("cannot write", &path))?;
+        replace(&path, text.as_bytes(), &change.owner)?;
         sync(&self.0)?;
         Ok(stored)
     }
@@ -107,7 +122,9 @@ impl Folder {
     /// # Errors
     /// [`KeystoreError`] names the file and what to do about it.
     pub fn key(&self, key: &Fingerprint) -> Result<PrivateKey, KeystoreError> {
-        read_key(&self.key_file(key), key)
+        let path = self.key_file(key);
+        let missing = || KeystoreError::Missing(path.display().to_string());
+        read_key(&path, key, &Owner::of(&self.0)?.ok_or_else(missing)?)
     }
 
     /// The private keys that are there, whether a ring knows them or not.
@@ -115,10 +132,10 @@ impl Folder {
     /// # Errors
     /// When the folder cannot be read.
     pub fn keys(&self) -> Result<Vec<StoredKey>, KeystoreError> {
-        let entries = match fs::read_dir(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(at("cannot read", &self.0))?,
-        };
+        if Owner::of(&self.0)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let entries = fs::read_dir(&self.0).map_err(at("cannot read", &self.0))?;
         let mut keys = Vec::new();
         for entry in entries {
             let path = entry.map_err(at("cannot read", &self.0))?.path();
@@ -140,13 +157,13 @@ impl Folder {
     /// # Errors
     /// [`KeystoreError`] names the file and what to do about it.
     pub fn put_key(&self, key: &Fingerprint, pem: &str) -> Result<(), KeystoreError> {
-        let _lock = self.lock()?;
+        let change = self.begin()?;
         let path = self.key_file(key);
         if path.exists() {
             // Whatever its form, it is this key, or an error.
-            return read_key(&path, key).map(drop);
+            return read_key(&path, key, &change.owner).map(drop);
         }
-        write_once(&path, pem.as_bytes()).map_err(at("cannot write", &path))?;
+        write_once(&path, pem.as_bytes(), &change.owner)?;
         sync(&self.0)
     }
 
@@ -155,7 +172,7 @@ impl Folder {
     /// # Errors
     /// When the file cannot be deleted.
     pub fn destroy_key(&self, key: &Fingerprint) -> Result<(), KeystoreError> {
-        let _lock = self.lock()?;
+        let _change = self.begin()?;
         let path = self.key_file(key);
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -182,19 +199,20 @@ impl Folder {
 
     /// Makes the folder if it is not there, waits for other changes to end, and removes what one that
     /// was killed left half-written: it may hold a private key.
-    fn lock(&self) -> Result<File, KeystoreError> {
+    fn begin(&self) -> Result<Change, KeystoreError> {
         let folder = self.0.as_path();
         // For the owner only is the folder of the keys; those above it are as the system makes them.
         folder.parent().map_or(Ok(()), fs::create_dir_all).map_err(at("cannot make", folder))?;
         let make = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         make.map_err(at("cannot make the folder", folder))?;
+        let gone = || at("cannot read", folder)(io::ErrorKind::NotFound.into());
+        let owner = Owner::of(folder)?.ok_or_else(gone)?;
+        owner.admit(geteuid().as_raw())?;
         let path = folder.join(LOCK);
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let lock = file.map_err(at("cannot write", &path))?;
+        let lock = open_lock(&path, &owner).map_err(at("cannot write", &path))?;
         lock.lock().map_err(at("cannot lock", &path))?;
         remove_leftovers(folder).map_err(at("cannot clean", folder))?;
-        Ok(lock)
+        Ok(Change { owner, _lock: lock })
     }
 }
 
@@ -205,13 +223,13 @@ impl Credential {
     /// [`KeystoreError`] names the file and what to do about it.
     pub fn load(&self) -> Result<ActiveRing, KeystoreError> {
         let path = |file: &str| self.folder.join(format!("{}_{file}", self.name));
+        let missing =
+            || KeystoreError::NoCredential { name: self.name.clone(), folder: self.folder.clone() };
+        let owner = Owner::of(&self.folder)?.ok_or_else(missing)?;
         let manifest = path(MANIFEST);
-        let stored = read_manifest(&manifest)?.ok_or_else(|| KeystoreError::NoCredential {
-            name: self.name.clone(),
-            folder: self.folder.clone(),
-        })?;
-        let place = manifest.display().to_string();
-        ActiveRing::assemble(stored, &place, |key| read_key(&path(&format!("{key}.{PEM}")), key))
+        let stored = read_manifest(&manifest, &owner)?.ok_or_else(missing)?;
+        let key = |key: &Fingerprint| read_key(&path(&format!("{key}.{PEM}")), key, &owner);
+        ActiveRing::assemble(stored, &manifest.display().to_string(), key)
     }
 }
 

@@ -1,13 +1,17 @@
 //! The files of a folder: read within bounds, written whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 use zeroize::Zeroizing;
 
+use super::MANIFEST;
+use super::owner::{OTHERS_WRITE, Owner, STRANGERS};
 use crate::clock::EpochSeconds;
 use crate::keystore::{KeystoreError, Stored, check_key};
 use crate::signing::{Fingerprint, PrivateKey};
@@ -16,14 +20,12 @@ use crate::signing::{Fingerprint, PrivateKey};
 pub(super) const BESIDE: &str = "new";
 
 /// The most bytes of a file that is read here.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
+const MAX_FILE_BYTES: usize = 64 * 1024;
 
-pub(super) fn read_manifest(path: &Path) -> Result<Option<Stored>, KeystoreError> {
-    let text = match read_bounded(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(at("cannot read", path)(source)),
-    };
+pub(super) fn read_manifest(path: &Path, owner: &Owner) -> Result<Option<Stored>, KeystoreError> {
+    let Some(file) = open(path, owner)? else { return Ok(None) };
+    owner.trust(path, &file, OTHERS_WRITE, KeystoreError::Writable)?;
+    let text = read_text(file).map_err(at("cannot read", path))?;
     let wrong = |source| KeystoreError::Document { place: path.display().to_string(), source };
     Stored::parse(&text).map(Some).map_err(wrong)
 }
@@ -31,27 +33,45 @@ pub(super) fn read_manifest(path: &Path) -> Result<Option<Stored>, KeystoreError
 pub(super) fn read_key(
     path: &Path,
     fingerprint: &Fingerprint,
+    owner: &Owner,
 ) -> Result<PrivateKey, KeystoreError> {
-    let metadata = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(KeystoreError::Missing(path.display().to_string()));
-        }
-        metadata => metadata.map_err(at("cannot read", path))?,
-    };
-    if metadata.permissions().mode() & 0o007 != 0 {
-        return Err(KeystoreError::Exposed(path.to_owned()));
-    }
-    let pem = Zeroizing::new(read_bounded(path).map_err(at("cannot read", path))?);
-    let place = path.display().to_string();
-    check_key(&pem, fingerprint, &place)
+    let missing = || KeystoreError::Missing(path.display().to_string());
+    let file = open(path, owner)?.ok_or_else(missing)?;
+    owner.trust(path, &file, OTHERS_WRITE | STRANGERS, KeystoreError::Exposed)?;
+    let pem = read_text(file).map_err(at("cannot read", path))?;
+    check_key(&pem, fingerprint, &path.display().to_string())
 }
 
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let size = fs::metadata(path)?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(io::Error::other(format!("{size} bytes, more than the {MAX_FILE_BYTES} read")));
+/// Opens a regular file, or a link to one, if it is there.
+fn open(path: &Path, owner: &Owner) -> Result<Option<File>, KeystoreError> {
+    // A pipe without a writer is not waited for, and no terminal becomes this program's own.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            owner.admit(geteuid().as_raw())?;
+            return Err(at("cannot read", path)(error));
+        }
+        file => file.map_err(at("cannot read", path))?,
+    };
+    if !file.metadata().map_err(at("cannot read", path))?.is_file() {
+        return Err(at("cannot read", path)(io::Error::other("not a regular file")));
     }
-    fs::read_to_string(path)
+    Ok(Some(file))
+}
+
+/// Reads a text, and of an endless one no more than is needed to refuse it.
+fn read_text(source: impl Read) -> io::Result<Zeroizing<String>> {
+    const MOST: usize = MAX_FILE_BYTES + 1;
+    // With room for all of it: a text that has to move leaves copies.
+    let mut text = Zeroizing::new(String::with_capacity(MOST));
+    source.take(MOST as u64).read_to_string(&mut text)?;
+    if text.len() == MOST {
+        return Err(io::Error::other(format!(
+            "more than the {MAX_FILE_BYTES} bytes that are read"
+        )));
+    }
+    Ok(text)
 }
 
 /// When a file was last changed: for one that is written once, when it was made.
@@ -61,34 +81,67 @@ pub(super) fn changed(path: &Path) -> io::Result<EpochSeconds> {
 }
 
 /// Writes a file for its owner only: whole or not at all, and never over another.
-pub(super) fn write_once(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = write_beside(path, content)?;
-    let linked = fs::hard_link(&beside, path);
-    fs::remove_file(&beside)?;
+pub(super) fn write_once(path: &Path, content: &[u8], owner: &Owner) -> Result<(), KeystoreError> {
+    let beside = write_beside(path, content, owner)?;
+    let linked = fs::hard_link(&beside, path).map_err(at("cannot write", path));
+    fs::remove_file(&beside).map_err(at("cannot delete", &beside))?;
     linked
 }
 
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    fs::rename(write_beside(path, content)?, path)
+pub(super) fn replace(path: &Path, content: &[u8], owner: &Owner) -> Result<(), KeystoreError> {
+    let beside = write_beside(path, content, owner)?;
+    fs::rename(beside, path).map_err(at("cannot write", path))
 }
 
+/// Writes a new file for its owner only, beside the one that it is to become.
+fn write_beside(path: &Path, content: &[u8], owner: &Owner) -> Result<PathBuf, KeystoreError> {
+    let beside = path.with_extension(BESIDE);
+    let write = || {
+        let mut file = make(&beside, owner)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    write().map_err(at("cannot write", &beside))?;
+    Ok(beside)
+}
+
+/// Makes an empty file, where nothing is, for the folder's owner only.
+fn make(path: &Path, owner: &Owner) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    owner.give(&file)?;
+    Ok(file)
+}
+
+/// Opens the file that is held during a change, and makes it where there is none.
+pub(super) fn open_lock(path: &Path, owner: &Owner) -> io::Result<File> {
+    match make(path, owner) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            // Never through a link: root would open what the folder's owner points it to.
+            let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+            OpenOptions::new().write(true).custom_flags(flags).open(path)
+        }
+        made => made,
+    }
+}
+
+/// Removes what a change that was killed left half-written, and nothing else.
 pub(super) fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == BESIDE) {
+        let entry = entry?;
+        let path = entry.path();
+        if is_written_beside(&path) && entry.file_type()?.is_file() {
             fs::remove_file(path)?;
         }
     }
     Ok(())
 }
 
-/// Writes a new file for its owner only, beside the one that it is to become.
-fn write_beside(path: &Path, content: &[u8]) -> io::Result<PathBuf> {
-    let beside = path.with_extension(BESIDE);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    Ok(beside)
+/// Whether the name is one that this module gives to a file that is being written.
+fn is_written_beside(path: &Path) -> bool {
+    let is_key = |stem: &str| stem.parse::<Fingerprint>().is_ok();
+    path.file_name() == Path::new(MANIFEST).with_extension(BESIDE).file_name()
+        || path.extension().is_some_and(|extension| extension == BESIDE)
+            && path.file_stem().and_then(|stem| stem.to_str()).is_some_and(is_key)
 }
 
 /// Makes what was done in a folder last through a loss of power.
@@ -99,4 +152,17 @@ pub(super) fn sync(folder: &Path) -> Result<(), KeystoreError> {
 pub(super) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeystoreError {
     let path: PathBuf = path.to_owned();
     move |source| KeystoreError::Io { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_file_is_refused_and_one_of_the_greatest_length_is_read() {
+        let error = read_text(io::repeat(b'x')).unwrap_err().to_string();
+        assert!(error.contains("more than the 65536 bytes"), "{error}");
+        let longest = io::repeat(b'x').take(MAX_FILE_BYTES as u64);
+        assert_eq!(read_text(longest).unwrap().len(), MAX_FILE_BYTES);
+    }
 }
