@@ -29,6 +29,9 @@ const POLL_INTERVAL: u64 = 30;
 /// Seconds that keys go on signing while their source does not answer: a day.
 const MAX_OUTAGE: u64 = 86_400;
 
+/// One answer that is late or lost is no outage.
+const POLLS_PER_OUTAGE: u32 = 3;
+
 impl Keys {
     /// The largest `keys.max_outage` that a configuration may have.
     pub const LONGEST_OUTAGE: Duration = Duration::from_secs(2_592_000);
@@ -42,6 +45,19 @@ impl Keys {
             poll_interval: Duration::from_secs(POLL_INTERVAL),
             max_outage: Duration::from_secs(MAX_OUTAGE),
         }
+    }
+
+    /// Signing would end between two looks at a Parameter Store that answers every time.
+    fn outlive_missed_answers(&self) -> Result<(), String> {
+        let (poll, outage) = (self.poll_interval.as_secs(), self.max_outage.as_secs());
+        let least = (self.poll_interval * POLLS_PER_OUTAGE).as_secs();
+        if !matches!(self.source, KeySource::ParameterStore(_)) || outage >= least {
+            return Ok(());
+        }
+        Err(format!(
+            "{outage} s is less than {POLLS_PER_OUTAGE} times keys.poll_interval, {poll} s: one answer \
+             that is late would end signing; write {least} or more, or a shorter keys.poll_interval"
+        ))
     }
 }
 
@@ -145,12 +161,14 @@ pub(super) fn check(
         60..=Keys::LONGEST_OUTAGE.as_secs(),
         problems,
     );
-    Some(Keys {
+    let keys = Keys {
         source: source?,
         hash: hash?,
         poll_interval: poll_interval?,
         max_outage: max_outage?,
-    })
+    };
+    problems.take("keys.max_outage", keys.outlive_missed_answers())?;
+    Some(keys)
 }
 
 fn parse_source(

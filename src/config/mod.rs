@@ -119,7 +119,7 @@ fn check(
         distribution::check(raw.distribution.unwrap_or_default(), site.as_ref(), problems);
     let rules = rules::check(raw.rule.unwrap_or_default(), &distributions, problems);
     let keys = keys::check(raw.keys, folder, credentials, problems);
-    let rotation = rotation::check(raw.rotation, &distributions, problems);
+    let rotation = rotation::check(raw.rotation, &distributions, site.as_ref(), problems);
     let viewer = viewer::check(raw.viewer, folder, problems);
     let log = log::check(&raw.log.unwrap_or_default(), problems);
     let limits = limits::check(&raw.limits.unwrap_or_default(), problems);

@@ -9,6 +9,7 @@ use url::Url;
 use super::distribution::Distribution;
 use super::quantity::duration_within;
 use super::raw;
+use super::site::Site;
 use super::source::Problems;
 use crate::policy::Resource;
 
@@ -174,6 +175,7 @@ impl fmt::Display for TargetGroupArn {
 pub(super) fn check(
     raw: Option<raw::Rotation>,
     distributions: &[Distribution],
+    site: Option<&Site>,
     problems: &mut Problems,
 ) -> Option<Rotation> {
     let raw = raw.unwrap_or_default();
@@ -182,7 +184,7 @@ pub(super) fn check(
         raw.key_group.map(|text| p.take("rotation.key_group", KeyGroupId::parse(&text)));
     let probe = raw.probe.map(|text| p.take("rotation.probe", parse_probe(&text, distributions)));
     let instance = |(at, text): (usize, String)| {
-        p.take(&format!("rotation.instances[{at}]"), Instance::parse(&text))
+        p.take(&format!("rotation.instances[{at}]"), parse_instance(&text, site))
     };
     let instances: Vec<_> =
         raw.instances.unwrap_or_default().into_iter().enumerate().map(instance).collect();
@@ -209,6 +211,19 @@ fn parse_probe(text: &str, distributions: &[Distribution]) -> Result<ProbeUrl, S
         return Ok(probe);
     }
     Err(format!("no [[distribution]] has the host of {text}"))
+}
+
+/// The load balancer passes each question on to one of the instances, whose answer would stand for all.
+fn parse_instance(text: &str, site: Option<&Site>) -> Result<Instance, String> {
+    let instance = Instance::parse(text)?;
+    let host = instance.url().host_str().unwrap_or_default();
+    if site.is_some_and(|site| site.public_url.host() == host.trim_end_matches('.')) {
+        return Err(format!(
+            "{host} is the host of public_url, which leads to any one of the instances; write each \
+             instance's own address, or set rotation.target_group in place of it"
+        ));
+    }
+    Ok(instance)
 }
 
 fn parse_kms_key(text: String) -> Result<String, String> {

@@ -202,3 +202,41 @@ fn a_kms_key_that_everybody_can_use_is_refused() {
         assert!(error.contains("rotation.kms_key") && error.contains(expected), "{error}");
     }
 }
+
+#[test]
+fn an_outage_is_longer_than_three_looks_at_parameter_store() {
+    let with = |source: &str, poll: &str, outage: &str| {
+        let keys = format!("{source}\"\npoll_interval = \"{poll}\"\nmax_outage = \"{outage}\"");
+        MINIMAL.replace("dir:keys\"", &keys)
+    };
+    for (poll, outage) in [("30s", "89s"), ("1h", "2h"), ("21s", "60s")] {
+        let text = error(&with("ssm:/edgemint/prod", poll, outage));
+        assert!(text.starts_with("/etc/edgemint.toml:20: keys.max_outage: "), "{text}");
+        assert!(text.contains("keys.poll_interval"), "{text}");
+        assert!(parse_with(&with("dir:keys", poll, outage), &[]).is_ok(), "no poll, no bound");
+    }
+    let text = error(&MINIMAL.replace("dir:keys\"", "ssm:/edgemint/prod\"\nmax_outage = \"60s\""));
+    assert!(text.contains("write 90 or more"), "{text}");
+    for (poll, outage) in [("30s", "90s"), ("1h", "3h"), ("20s", "60s")] {
+        assert!(parse_with(&with("ssm:/edgemint/prod", poll, outage), &[]).is_ok());
+    }
+}
+
+#[test]
+fn the_load_balancer_is_no_instance() {
+    let with = |url: &str| format!("{MINIMAL}\n[rotation]\ninstances = [{url:?}]\n");
+    for url in [
+        "https://viewer.example.org",
+        "http://viewer.example.org:8080",
+        "https://VIEWER.example.org",
+        "https://viewer.example.org.",
+    ] {
+        let text = error(&with(url));
+        assert!(text.contains("rotation.instances[0]: "), "{text}");
+        assert!(text.contains("public_url") && text.contains("rotation.target_group"), "{text}");
+    }
+    for url in ["http://10.0.1.5:8080", "http://instances.viewer.example.org:8080"] {
+        let config = parse_with(&with(url), &[]).unwrap();
+        assert_eq!(config.rotation.instances.len(), 1);
+    }
+}
