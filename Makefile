@@ -9,7 +9,7 @@ demo:
 
 # Everything that the gate runs. Installs the foreign tools that the tests drive.
 test: tools lint
-	$(if $(NAMESPACES),,@echo "make test: leaves out the tests that run the systemd unit: they need root, and namespaces"; test -z "$$CI")
+	$(if $(NAMESPACES),,@echo "make test: leaves out the tests that run the systemd unit or act as other users: they need root, and namespaces"; test -z "$$CI")
 	if cargo nextest --version >/dev/null 2>&1; \
 	then cargo nextest run $(if $(NAMESPACES),--run-ignored all); \
 	else cargo test $(if $(NAMESPACES),-- --include-ignored); fi

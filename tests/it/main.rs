@@ -39,6 +39,8 @@ mod ministack;
 mod oracle_signing;
 /// AWS's own verifier accepts and refuses the tokens that we do.
 mod oracle_tokens;
+/// A folder of keys that belongs to another user than who runs the program.
+mod others_folder;
 /// Floods of connections, bytes and frames.
 mod overload;
 /// Rings in Parameter Store.
