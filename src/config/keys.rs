@@ -34,7 +34,7 @@ const POLLS_PER_OUTAGE: u32 = 3;
 
 impl Keys {
     /// The largest `keys.max_outage` that a configuration may have.
-    pub const LONGEST_OUTAGE: Duration = Duration::from_secs(2_592_000);
+    pub const LONGEST_OUTAGE: Duration = Duration::from_hours(720);
 
     /// Keys from a place, and the defaults for everything else.
     #[must_use]

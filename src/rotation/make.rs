@@ -31,9 +31,7 @@ impl Admin<'_> {
     /// # Errors
     /// [`RotationError`] when it cannot be stored, or would not fit at the edge.
     pub async fn generate(&mut self, kind: KeyKind) -> Result<Fingerprint, RotationError> {
-        let (new, pem) = self.make(kind, &[]).await?;
-        self.keep(&new, &pem).await?;
-        Ok(new.fingerprint().clone())
+        Ok(self.make_and_keep(kind).await?.fingerprint().clone())
     }
 
     /// Begins a rotation, or goes on with the one that is under way: says which key is the new one.
@@ -52,22 +50,19 @@ impl Admin<'_> {
             if let Some(found) = self.stored_key(&key).await? {
                 return Ok((stored, found));
             }
-            let staged = |member: &&RingMember| member.state == KeyState::Staged;
-            if stored.ring.with_fingerprint(&key).filter(|member| !staged(member)).is_some() {
+            let staged = |member: &RingMember| member.state == KeyState::Staged;
+            if stored.ring.with_fingerprint(&key).is_some_and(|member| !staged(member)) {
                 return Err(KeystoreError::Missing(self.site.store.place_of(&key)).into());
             }
-            let (new, pem) = self.make(kind, &[]).await?;
-            self.keep(&new, &pem).await?;
+            let new = self.make_and_keep(kind).await?;
             let ring = stored.ring.begin_again(new.fingerprint(), now);
             return self.claim(stored, ring, new, true).await;
         }
-        let (new, made) = match self.spare(&stored.ring).await? {
-            Some(spare) => (spare, false),
-            None => {
-                let (new, pem) = self.make(kind, &[]).await?;
-                self.keep(&new, &pem).await?;
-                (new, true)
-            }
+        let spare = self.spare(&stored.ring).await?;
+        let made = spare.is_none();
+        let new = match spare {
+            Some(spare) => spare,
+            None => self.make_and_keep(kind).await?,
         };
         let ring = stored.ring.begin(new.fingerprint(), now)?;
         self.claim(stored, ring, new, made).await
@@ -133,6 +128,12 @@ impl Admin<'_> {
             return Err(RingError::Published(stored.fingerprint.to_string()).into());
         }
         Ok(Some(NewKey { key: Arc::new(key), created: stored.created }))
+    }
+
+    async fn make_and_keep(&mut self, kind: KeyKind) -> Result<NewKey, RotationError> {
+        let (new, pem) = self.make(kind, &[]).await?;
+        self.keep(&new, &pem).await?;
+        Ok(new)
     }
 
     /// Makes a key, if it fits at the edge once others have left.

@@ -11,7 +11,7 @@
 //! | stage | the ring knows the key and its ID | its state |
 //! | probe, promote | the ring's active key | its state |
 //! | follow | when the old key can go | `retire_after` |
-//! | retire | a key group without the old key, no public key, no private key, a ring that says so | each is looked for |
+//! | retire | a ring that says so, a key group without the old key, no public key, no private key | each is looked for |
 //!
 //! What changes anything is a *call*; it is announced before it is made, and with `dry_run` it is
 //! announced only.

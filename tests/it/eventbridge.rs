@@ -1,5 +1,6 @@
 //! `deploy/eventbridge/`: the template is one, and its command is one of ours.
 
+use aws_sdk_elasticloadbalancingv2::types::{ProtocolEnum, TargetTypeEnum};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -48,16 +49,22 @@ fn command(parameters: &[(&str, &str)]) -> Vec<String> {
 async fn the_scheduled_command_rotates_without_a_configuration() {
     let world = World::new("scheduled").await;
     let (source, group) = (world.store.to_string(), world.group.id().to_string());
+    let targets = [("127.0.0.1", Some(9))];
+    let target_group = crate::instances::make_group(
+        &world.stack,
+        TargetTypeEnum::Ip,
+        ProtocolEnum::Http,
+        &targets,
+    )
+    .await;
+    let target_group = target_group.to_string();
     let probe = format!("{}/lab-a/probe.txt", world.edge.url);
     let arguments = command(&[
         ("Ring", source.strip_prefix("ssm:").unwrap()),
         ("KmsKey", "alias/edgemint"),
         ("KeyGroup", &group),
         ("Probe", &probe),
-        (
-            "TargetGroup",
-            "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/a/0123456789abcdef",
-        ),
+        ("TargetGroup", &target_group),
     ]);
     // A folder without edgemint.toml, as in the container.
     let elsewhere = tempfile::tempdir().unwrap();

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use edgemint::clock::EpochSeconds;
-use edgemint::config::{DEFAULT_KMS_KEY, ParameterPath};
+use edgemint::config::{DEFAULT_KMS_KEY, KeyGroupId, ParameterPath};
+use edgemint::keystore::cloudfront::KeyGroup;
 use edgemint::keystore::{Aws, Keystore, KeystoreError, ParameterStore, ProblemKind};
-use edgemint::signing::{KeyKind, generate_pem};
+use edgemint::signing::{KeyKind, PrivateKey, generate_pem};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::ministack::{MiniStack, config_as};
+use crate::rotation::world::key_group;
 use crate::tools::Tool;
 
 const SERVICE: &str = include_str!("../../deploy/iam/service.json");
@@ -99,6 +101,8 @@ async fn the_service_follows_and_the_admin_changes_a_ring_with_these_policies() 
     let elsewhere = open(&url, &keys[1], "/edgemint/other").await;
     denied(elsewhere.put_key(&imported.fingerprint, &pem).await, "ssm:PutParameter");
 
+    publishing_needs_the_admins_policy(&stack, &keys).await;
+
     let mut changed = ring.ring.clone();
     for revision in ring.revision..ring.revision + 6 {
         changed = changed.confirm(NOW, 3600, 0);
@@ -107,6 +111,29 @@ async fn the_service_follows_and_the_admin_changes_a_ring_with_these_policies() 
     admin.clean().await.unwrap();
     admin.destroy_key(&imported.fingerprint).await.unwrap();
     assert_eq!(admin.keys().await.unwrap(), []);
+}
+
+async fn publishing_needs_the_admins_policy(stack: &MiniStack, keys: &[AccessKey]) {
+    let public = |pem: &str| PrivateKey::from_pem(pem).unwrap().public().clone();
+    let (first, second) =
+        (generate_pem(KeyKind::P256).unwrap(), generate_pem(KeyKind::P256).unwrap());
+    let root = config_as(&stack.url(), "123456789012", "root");
+    let (_, group) = key_group(&root, "iam", &public(&first).to_pem().unwrap()).await;
+    let group = KeyGroupId::parse(&group).unwrap();
+    let as_user = async |key: &AccessKey| {
+        let config = config_as(&stack.url(), &key.access_key_id, &key.secret_access_key);
+        KeyGroup::new(group.clone(), &Aws::with(config)).await
+    };
+    let (service, admin) = (as_user(&keys[0]).await, as_user(&keys[1]).await);
+    // MiniStack refuses in other words than CloudFront's.
+    assert!(service.read().await.is_err());
+    assert!(service.create(&public(&second)).await.is_err());
+    let id = admin.create(&public(&second)).await.unwrap();
+    admin.change(std::slice::from_ref(&id), &[]).await.unwrap();
+    let in_use = admin.delete(&id).await.unwrap_err().to_string();
+    assert!(in_use.contains("iam ("), "{in_use}");
+    admin.change(&[], std::slice::from_ref(&id)).await.unwrap();
+    admin.delete(&id).await.unwrap();
 }
 
 async fn open(url: &str, key: &AccessKey, path: &str) -> Keystore {

@@ -25,7 +25,7 @@ fn instance(url: &str) -> config::Instance {
     config::Instance::parse(url).unwrap()
 }
 
-async fn make_group(
+pub(crate) async fn make_group(
     stack: &MiniStack,
     kind: TargetTypeEnum,
     protocol: ProtocolEnum,

@@ -200,7 +200,8 @@ impl KeyGroup {
             Err(error) if code(&error) == Some("NoSuchPublicKey") => Ok(Attempt::Done(())),
             Err(error) if is_lost_race(&error) => Ok(Attempt::Lost),
             Err(error) if code(&error) == Some("PublicKeyInUse") => {
-                let groups = self.groups_with(id).await;
+                // Which ones they are is a help, and no more.
+                let groups = self.groups_with(id).await.unwrap_or_default();
                 Err(KeyGroupError::InUse { id: id.clone(), groups }.into())
             }
             Err(error) => {
@@ -236,18 +237,24 @@ impl KeyGroup {
         Ok(found)
     }
 
-    /// The groups that hold a key, for people: none where they cannot be told.
-    async fn groups_with(&self, id: &KeyPairId) -> Vec<String> {
-        let Ok(answer) = self.client.list_key_groups().send().await else { return Vec::new() };
+    /// The groups that hold a key, for people.
+    async fn groups_with(&self, id: &KeyPairId) -> Result<Vec<String>, Box<AwsProblem>> {
+        let answer = match self.client.list_key_groups().send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let problem = AwsProblem::new("cloudfront:ListKeyGroups", "the account", &error);
+                return Err(problem);
+            }
+        };
         let list = answer.key_group_list.and_then(|list| list.items).unwrap_or_default();
         let groups = list.into_iter().filter_map(|summary| summary.key_group);
         let holds =
             |config: &KeyGroupConfig| config.items.iter().any(|item| item == &id.to_string());
-        groups
+        let named = groups
             .filter_map(|group| Some((group.id, group.key_group_config?)))
             .filter(|(_, config)| holds(config))
-            .map(|(id, config)| format!("{} ({id})", config.name))
-            .collect()
+            .map(|(id, config)| format!("{} ({id})", config.name));
+        Ok(named.collect())
     }
 }
 

@@ -65,7 +65,7 @@ impl World {
         let store = Keystore::open(&parsed, DEFAULT_KMS_KEY, &aws).await.unwrap();
         let pem = generate_pem(KeyKind::P256).unwrap();
         let public = PrivateKey::from_pem(&pem).unwrap().public().to_pem().unwrap();
-        let (first, group) = key_group(&stack, name, &public).await;
+        let (first, group) = key_group(&stack.config(), name, &public).await;
         store.import(&first, &pem, SystemClock.now().minus(7200)).await.unwrap();
         let group = KeyGroup::new(KeyGroupId::parse(&group).unwrap(), &aws).await;
         let edge = TestEdge::start(group.clone(), stack.config()).await;
@@ -236,8 +236,12 @@ impl Ran {
 }
 
 /// Publishes a public key, in a key group of its own.
-pub(crate) async fn key_group(stack: &MiniStack, name: &str, public: &str) -> (KeyPairId, String) {
-    let client = aws_sdk_cloudfront::Client::new(&stack.config());
+pub(crate) async fn key_group(
+    aws: &aws_config::SdkConfig,
+    name: &str,
+    public: &str,
+) -> (KeyPairId, String) {
+    let client = aws_sdk_cloudfront::Client::new(aws);
     let key = public_key(&client, &format!("first-{name}"), public).await;
     let config = KeyGroupConfig::builder().name(name).items(&key).build().unwrap();
     let group = client.create_key_group().key_group_config(config).send().await.unwrap();

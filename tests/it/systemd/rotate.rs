@@ -16,7 +16,7 @@ use crate::support::rsa_pem;
 async fn site(stack: &MiniStack) -> (Site, KeyPairId, KeyGroup, TestEdge) {
     let pem = rsa_pem();
     let public = PrivateKey::from_pem(&pem).unwrap().public().to_pem().unwrap();
-    let (first, group) = key_group(stack, "unit", &public).await;
+    let (first, group) = key_group(&stack.config(), "unit", &public).await;
     let aws = Aws::with(stack.config());
     let key_group = KeyGroup::new(KeyGroupId::parse(&group).unwrap(), &aws).await;
     let edge = TestEdge::start(key_group.clone(), stack.config()).await;
