@@ -307,7 +307,7 @@ impl Admin<'_> {
                 }
                 Ok(false) if !said => {
                     let text =
-                        format!("the edge still accepts {}: CloudFront spreads the news", key.id);
+                        format!("the edge still accepts {}; CloudFront takes a while", key.id);
                     self.waiting("revoke", text);
                     said = true;
                 }

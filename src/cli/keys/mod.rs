@@ -35,8 +35,8 @@ pub(super) enum Action {
     /// The key group loses it in the same call that adds the one that takes over. Says first for how
     /// many minutes of cookies that is the end, and asks.
     ///
-    /// A staged key takes over if there is one, else one that is stored, else a new one. If the thief
-    /// may have those too, take them out first: revoke ID, or retire FINGERPRINT.
+    /// A new key takes over, never one that lay beside the stolen one. If the thief may have those too,
+    /// it says which they are: revoke ID, or retire FINGERPRINT.
     Revoke(change::Revoke),
     /// Let a staged key sign; or a retiring one again, which undoes a rotation.
     Promote(change::Promote),
