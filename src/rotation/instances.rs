@@ -26,6 +26,7 @@ use reqwest::header::{DATE, HeaderMap};
 use serde::Deserialize;
 use url::Host;
 
+use super::root_cause;
 use crate::clock::EpochSeconds;
 use crate::config::{Instance, TargetGroupArn};
 use crate::json::Object;
@@ -173,7 +174,7 @@ pub async fn find(
 pub async fn ask(address: &Address) -> Result<Report, InstancesError> {
     let unreachable = |error: reqwest::Error| InstancesError::Unreachable {
         address: address.clone(),
-        why: chain(&error),
+        why: why_not(&error),
     };
     let stranger = |why: String| InstancesError::Stranger { address: address.clone(), why };
     let client = address.client().map_err(unreachable)?;
@@ -369,14 +370,9 @@ fn socket(target: &TargetDescription, port: Option<i32>) -> Option<SocketAddr> {
     Some((ip, port).into())
 }
 
-/// The words of an error and of what caused it: reqwest's own are about the URL only.
-fn chain(error: &reqwest::Error) -> String {
+fn why_not(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("nothing came within {} s", TIMEOUT.as_secs());
     }
-    let mut error: &dyn std::error::Error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
+    root_cause(error)
 }

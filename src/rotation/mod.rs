@@ -364,15 +364,13 @@ impl std::fmt::Debug for Admin<'_> {
     }
 }
 
-/// The words of an error and of what caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
+/// The words of what caused an error in the end: reqwest's own are about the URL only.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(cause) = error.source() {
+        error = cause;
     }
-    text
+    error.to_string()
 }
 
 /// A list for people.

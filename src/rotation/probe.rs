@@ -8,7 +8,7 @@ use reqwest::{Client, StatusCode};
 use tokio::time::Instant;
 
 use super::instances::date_of;
-use super::{Admin, RotationError, chain};
+use super::{Admin, RotationError, root_cause};
 use crate::access::{Grant, PROBE_SECONDS};
 use crate::clock::EpochSeconds;
 use crate::config::ProbeUrl;
@@ -179,7 +179,7 @@ impl Probe {
         let mut response = match request.send().await {
             Ok(response) => response,
             Err(error) => {
-                let answer = Answer::Fails(chain(&error.without_url()));
+                let answer = Answer::Fails(root_cause(&error.without_url()));
                 return Asked { answer, ahead: 0 };
             }
         };

@@ -118,14 +118,19 @@ impl Follower {
         }
     }
 
-    /// Looks at the source, and reads it whole even if a folder seems not to have changed.
+    /// Looks at the source, and reads it whole even if it seems not to have changed; a unit's copy too,
+    /// which a service manager may renew when it asks the service to reload.
     pub async fn look_again(&mut self) {
         self.manifest = None;
-        self.look().await;
+        self.look_at_source(true).await;
     }
 
     /// Looks at the source once, and takes what has changed.
     pub async fn look(&mut self) {
+        self.look_at_source(false).await;
+    }
+
+    async fn look_at_source(&mut self, asked: bool) {
         let snapshot = self.state.snapshot();
         let source = &snapshot.config.keys.source;
         if self.source.as_ref() != Some(source) {
@@ -134,8 +139,9 @@ impl Follower {
         // Asked before: what is read is at least as new.
         let now = self.state.clock().now();
         let found = match source {
-            // Copies, which stay as they are.
-            KeySource::Credential { .. } => return,
+            // Copies, which stay as they are until somebody says otherwise.
+            KeySource::Credential { .. } if !asked => return,
+            KeySource::Credential { .. } => read_off_the_runtime(source.clone()).await,
             KeySource::Folder(folder) => self.look_at(folder, &snapshot).await,
             KeySource::ParameterStore(_) => self.ask(source, &snapshot).await.map(Some),
         };
@@ -161,8 +167,7 @@ impl Follower {
         if before.is_some() && before == self.manifest && self.problem.is_none() {
             return Ok(None);
         }
-        let source = snapshot.config.keys.source.clone();
-        let found = tokio::task::spawn_blocking(move || read_here(&source)).await??;
+        let found = read_off_the_runtime(snapshot.config.keys.source.clone()).await?;
         self.manifest = before;
         Ok(found)
     }
@@ -252,6 +257,11 @@ impl Follower {
             );
         }
     }
+}
+
+/// Reads files where a slow disk keeps no request waiting.
+async fn read_off_the_runtime(source: KeySource) -> Result<Option<ActiveRing>, Failure> {
+    Ok(tokio::task::spawn_blocking(move || read_here(&source)).await??)
 }
 
 fn same(held: &ActiveRing, found: &ActiveRing) -> bool {

@@ -234,6 +234,33 @@ async fn a_units_copy_is_never_cut_off() {
     assert_eq!(snapshot.signer(late).unwrap().active.id.to_string(), "K2TESTKEY");
 }
 
+#[tokio::test]
+async fn a_units_copy_that_was_renewed_is_read_when_the_service_is_asked_to() {
+    let app = App::new();
+    let keys = app.folder.path().join("keys");
+    let renew = || {
+        for file in std::fs::read_dir(&keys).unwrap() {
+            let file = file.unwrap();
+            let name = format!("ring_{}", file.file_name().to_str().unwrap());
+            std::fs::copy(file.path(), app.folder.path().join(name)).unwrap();
+        }
+    };
+    renew();
+    let mut snapshot = Snapshot::clone(&app.state.snapshot());
+    let folder = app.folder.path().to_owned();
+    let source = KeySource::Credential { folder, name: "ring".to_owned() };
+    Arc::make_mut(&mut snapshot.config).keys.source = source;
+    app.state.swap(snapshot);
+    let mut follower = Follower::new(app.state.clone(), Aws::new());
+    rotate_folder(keys.clone(), "K3NEXT").await;
+    renew();
+    let signs = || app.state.snapshot().ring.as_ref().unwrap().active.id.to_string();
+    follower.look().await;
+    assert_eq!(signs(), "K2TESTKEY");
+    follower.look_again().await;
+    assert_eq!(signs(), "K3NEXT");
+}
+
 /// Nothing in a ring is compared with an instance's own clock.
 #[tokio::test]
 async fn an_instance_whose_clock_is_off_follows_all_the_same() {
