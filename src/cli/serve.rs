@@ -58,28 +58,18 @@ async fn serve(
 fn announce(state: &AppState, server: &Server) -> anyhow::Result<()> {
     let snapshot = state.snapshot();
     let listen = server.local_address().context("cannot tell the port")?;
-    let Some(ring) = &snapshot.ring else {
-        tracing::info!(
-            target: OPERATION,
-            event = "started",
-            version = env!("CARGO_PKG_VERSION"),
-            %listen,
-            public_url = %snapshot.config.site.public_url,
-            source = %snapshot.config.keys.source,
-            rules = snapshot.config.rules.len(),
-            "waiting for a key"
-        );
-        return Ok(());
-    };
+    let key = snapshot.ring.as_ref().map(|ring| ring.active.id.to_string());
+    let word = if key.is_some() { "ready" } else { "waiting for a key" };
     tracing::info!(
         target: OPERATION,
         event = "started",
         version = env!("CARGO_PKG_VERSION"),
         %listen,
         public_url = %snapshot.config.site.public_url,
-        key = %ring.active.id,
+        source = %snapshot.config.keys.source,
+        key,
         rules = snapshot.config.rules.len(),
-        "ready"
+        "{word}"
     );
     Ok(())
 }
