@@ -7,9 +7,9 @@ use super::instances::Report;
 use super::publish::{by_hand, not_set};
 use super::{Admin, Edge, Named, RotationError, join, probe};
 use crate::clock::EpochSeconds;
-use crate::keystore::cloudfront::EdgeKeys;
+use crate::keystore::cloudfront::{EdgeKeys, KeyGroup};
 use crate::keystore::{KeystoreError, Stored};
-use crate::signing::{Fingerprint, KeyPairId, KeyState, RingMember, SigningKey};
+use crate::signing::{Fingerprint, KeyPairId, KeyRing, KeyState, RingMember, SigningKey};
 
 impl Admin<'_> {
     /// Retires one key, waiting for its time if `wait` says so.
@@ -167,16 +167,44 @@ impl Admin<'_> {
         };
         let held = group.read().await?;
         let ids = ids_of(&held, member);
+        self.distrust("retire", Some(&stored.ring), &group, &held, &ids).await?;
+        let deleted = self.delete_public(&group, &held, &ids).await;
+        self.destroy(&member.fingerprint).await?;
+        deleted
+    }
+
+    /// Takes IDs out of the key group, if they are in it; never so that the key that signs in `ring` is
+    /// left alone outside.
+    pub(super) async fn distrust(
+        &mut self,
+        step: &'static str,
+        ring: Option<&KeyRing>,
+        group: &KeyGroup,
+        held: &EdgeKeys,
+        ids: &[KeyPairId],
+    ) -> Result<(), RotationError> {
         let trusted: Vec<KeyPairId> = ids.iter().filter(|id| held.trusts(id)).cloned().collect();
-        if !trusted.is_empty() {
-            self.check_active_trusted(&stored.ring, &group, &held.trusted)?;
-            let text =
-                format!("cloudfront:UpdateKeyGroup {}: without {}", group.id(), join(&trusted));
-            self.call("retire", text);
-            if !self.dry_run {
-                group.change(&[], &trusted).await?;
-            }
+        if trusted.is_empty() {
+            return Ok(());
         }
+        if let Some(ring) = ring {
+            self.check_active_trusted(ring, group, &held.trusted)?;
+        }
+        let text = format!("cloudfront:UpdateKeyGroup {}: without {}", group.id(), join(&trusted));
+        self.call(step, text);
+        if !self.dry_run {
+            group.change(&[], &trusted).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes public halves, as many as can be.
+    async fn delete_public(
+        &mut self,
+        group: &KeyGroup,
+        held: &EdgeKeys,
+        ids: &[KeyPairId],
+    ) -> Result<(), RotationError> {
         let mut problem = None;
         for id in ids.iter().filter(|id| held.entry(id).is_some()) {
             self.call("retire", format!("cloudfront:DeletePublicKey {id}"));
@@ -184,7 +212,6 @@ impl Admin<'_> {
                 problem = group.delete(id).await.err().or(problem);
             }
         }
-        self.destroy(&member.fingerprint).await?;
         problem.map_or(Ok(()), |problem| Err(problem.into()))
     }
 
@@ -226,21 +253,9 @@ impl Admin<'_> {
         if let Edge::Api(group) = &self.site.edge {
             let group = group.clone();
             let held = group.read().await?;
-            if let Some(id) = held.find(fingerprint).map(|entry| entry.id.clone()) {
-                if held.trusts(&id) {
-                    self.call(
-                        "retire",
-                        format!("cloudfront:UpdateKeyGroup {}: without {id}", group.id()),
-                    );
-                    if !self.dry_run {
-                        group.change(&[], std::slice::from_ref(&id)).await?;
-                    }
-                }
-                self.call("retire", format!("cloudfront:DeletePublicKey {id}"));
-                if !self.dry_run {
-                    group.delete(&id).await?;
-                }
-            }
+            let ids = held.ids_of(fingerprint);
+            self.distrust("retire", None, &group, &held, &ids).await?;
+            self.delete_public(&group, &held, &ids).await?;
         }
         self.destroy(fingerprint).await
     }
@@ -260,9 +275,7 @@ impl Admin<'_> {
 
 /// Everything that the edge calls a key: somebody may have published it twice.
 pub(super) fn ids_of(held: &EdgeKeys, member: &RingMember) -> Vec<KeyPairId> {
-    let same = held.public_keys.iter();
-    let same = same.filter(|entry| entry.fingerprint.as_ref() == Some(&member.fingerprint));
-    let mut ids: Vec<KeyPairId> = same.map(|entry| entry.id.clone()).collect();
+    let mut ids = held.ids_of(&member.fingerprint);
     let there = held.trusts(&member.id) || held.entry(&member.id).is_some();
     if there && !ids.contains(&member.id) && !is_another(held, member) {
         ids.push(member.id.clone());

@@ -62,7 +62,7 @@ impl Admin<'_> {
         if !self.dry_run {
             self.note("revoke", format!("{id} is revoked: nothing trusts it any more"));
         }
-        self.note_neighbours(&stored).await?;
+        self.note_neighbours(&stored, &member).await?;
         let own =
             stored.ring.rotation().is_some_and(|rotation| rotation.replaces.as_ref() == Some(&id));
         let ring = if own { stored.ring.end() } else { stored.ring.clone() };
@@ -157,10 +157,14 @@ impl Admin<'_> {
     }
 
     /// Says which keys lay beside the stolen one.
-    async fn note_neighbours(&mut self, stored: &Stored) -> Result<(), RotationError> {
+    async fn note_neighbours(
+        &mut self,
+        stored: &Stored,
+        stolen: &RingMember,
+    ) -> Result<(), RotationError> {
         let active = stored.ring.active().map(|active| active.fingerprint.clone());
         for key in self.site.store.keys().await? {
-            if Some(&key.fingerprint) == active.as_ref() {
+            if Some(&key.fingerprint) == active.as_ref() || key.fingerprint == stolen.fingerprint {
                 continue;
             }
             let name = match stored.ring.with_fingerprint(&key.fingerprint) {
@@ -183,15 +187,7 @@ impl Admin<'_> {
         let Edge::Api(group) = &self.site.edge else { return Ok(()) };
         let group = group.clone();
         let held = group.read().await?;
-        if !held.trusts(&member.id) {
-            return Ok(());
-        }
-        self.check_active_trusted(&stored.ring, &group, &held.trusted)?;
-        let text = format!("cloudfront:UpdateKeyGroup {}: without {}", group.id(), member.id);
-        self.call("revoke", text);
-        if !self.dry_run {
-            group.change(&[], std::slice::from_ref(&member.id)).await?;
-        }
-        Ok(())
+        let ids = ids_of(&held, member);
+        self.distrust("revoke", Some(&stored.ring), &group, &held, &ids).await
     }
 }

@@ -138,7 +138,10 @@ impl Admin<'_> {
                 stored = self.retire_member(stored, &member).await?;
             }
         }
-        let ring = stored.ring.end();
+        // One that somebody else has begun meanwhile is theirs to end.
+        let signs = stored.ring.active().map(|active| &active.fingerprint);
+        let own = stored.ring.rotation().is_some_and(|rotation| Some(&rotation.key) == signs);
+        let ring = if own { stored.ring.end() } else { stored.ring.clone() };
         let stored = self.write("end", &stored, ring).await?;
         if !self.dry_run {
             self.site.store.clean().await?;

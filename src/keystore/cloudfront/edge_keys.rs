@@ -45,6 +45,13 @@ impl Default for Quotas {
 }
 
 impl EdgeKeys {
+    /// Everything that CloudFront calls a key: somebody may have published it twice.
+    #[must_use]
+    pub fn ids_of(&self, key: &Fingerprint) -> Vec<KeyPairId> {
+        let same = self.public_keys.iter().filter(|entry| entry.fingerprint.as_ref() == Some(key));
+        same.map(|entry| entry.id.clone()).collect()
+    }
+
     /// The entry of a key. Where somebody has given a key to CloudFront more than once, it is the one
     /// that is trusted, or else the oldest.
     #[must_use]

@@ -187,3 +187,18 @@ async fn what_list_proposes_mends_what_it_found() {
     let edge = world.group.read().await.unwrap();
     assert!(edge.trusts(&ring.active().unwrap().id), "{ring:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_ones_key_stays_whatever_the_ring_calls_its_own() {
+    let world = World::new("foreign").await;
+    let pem = || edgemint::signing::generate_pem(edgemint::signing::KeyKind::P256).unwrap();
+    let foreign = edgemint::signing::PrivateKey::from_pem(&pem()).unwrap();
+    let id = world.publish_by_hand("foreign", &foreign.public().to_pem().unwrap()).await;
+    // As somebody imports who cannot ask CloudFront.
+    let own = world.store.import(&id.parse().unwrap(), &pem(), SystemClock.now()).await.unwrap();
+    assert_eq!(own.state, KeyState::Staged);
+    world.keys(&["revoke", &id, "--yes", "--settle", "0s"]).await.done();
+    assert_eq!(world.ring().await.member(&own.id).unwrap().state, KeyState::Retired);
+    let edge = world.group.read().await.unwrap();
+    assert!(edge.trusts(&own.id) && edge.entry(&own.id).is_some(), "{edge:?}");
+}
