@@ -83,7 +83,7 @@ pub(in crate::cli) struct Revoke {
     by_hand: ByHand,
     #[command(flatten)]
     waits: Waits,
-    /// The kind of the key that takes over, if none is staged.
+    /// The kind of the key that takes over, if the stolen one signs.
     #[arg(long, value_enum, default_value_t)]
     kind: Kind,
     /// Do not ask.
@@ -124,20 +124,9 @@ pub(in crate::cli) struct Stage {
     key: String,
 }
 
-/// Runs some steps on a site, and prints what happens.
-macro_rules! with_admin {
-    ($site:expr, $json:expr, $dry_run:expr, $waits:expr, |$admin:ident| $work:expr) => {{
-        let site: &Site = $site;
-        let mut printer = Printer { json: $json, dry_run: $dry_run };
-        let mut $admin = Admin {
-            site,
-            patience: $waits,
-            dry_run: $dry_run,
-            clock: &SystemClock,
-            progress: &mut printer,
-        };
-        $work
-    }};
+/// The steps on a site, with somebody who prints what happens.
+fn admin<'a>(site: &'a Site, patience: Patience, printer: &'a mut Printer) -> Admin<'a> {
+    Admin { site, patience, dry_run: printer.dry_run, clock: &SystemClock, progress: printer }
 }
 
 impl Waits {
@@ -159,9 +148,8 @@ pub(super) async fn rotate(options: &Rotate) -> anyhow::Result<Done> {
         wait: options.wait,
         if_older_than: options.if_older_than.as_secs(),
     };
-    let outcome = with_admin!(&site, common.json, *dry_run, waits.patience(), |admin| {
-        admin.rotate(how).await?
-    });
+    let mut printer = Printer { json: common.json, dry_run: *dry_run };
+    let outcome = admin(&site, waits.patience(), &mut printer).rotate(how).await?;
     report::outcome(&outcome, common.json, *dry_run);
     Ok(Done::Yes)
 }
@@ -170,9 +158,8 @@ pub(super) async fn promote(options: &Promote) -> anyhow::Result<Done> {
     let Promote { common, waits, dry_run, key, .. } = options;
     let mut site = common.site(None).await?;
     site.on_promote.clone_from(&options.follow_command);
-    let outcome = with_admin!(&site, common.json, *dry_run, waits.patience(), |admin| {
-        admin.promote(key).await?
-    });
+    let mut printer = Printer { json: common.json, dry_run: *dry_run };
+    let outcome = admin(&site, waits.patience(), &mut printer).promote(key).await?;
     report::outcome(&outcome, common.json, *dry_run);
     Ok(Done::Yes)
 }
@@ -180,9 +167,8 @@ pub(super) async fn promote(options: &Promote) -> anyhow::Result<Done> {
 pub(super) async fn retire(options: &Retire) -> anyhow::Result<Done> {
     let Retire { common, by_hand, waits, wait, dry_run, key } = options;
     let site = common.site(Some(by_hand)).await?;
-    with_admin!(&site, common.json, *dry_run, waits.patience(), |admin| {
-        admin.retire(key, *wait).await?;
-    });
+    let mut printer = Printer { json: common.json, dry_run: *dry_run };
+    admin(&site, waits.patience(), &mut printer).retire(key, *wait).await?;
     end(common.json, *dry_run, "");
     Ok(Done::Yes)
 }
@@ -191,14 +177,14 @@ pub(super) async fn revoke(options: &Revoke) -> anyhow::Result<Done> {
     let Revoke { common, by_hand, waits, dry_run, key, .. } = options;
     let mut site = common.site(Some(by_hand)).await?;
     site.on_promote.clone_from(&options.follow_command);
-    let outcome = with_admin!(&site, common.json, *dry_run, waits.patience(), |admin| {
-        let damage = admin.damage(key).await?;
-        warn(&damage, common.json);
-        if !options.yes && !dry_run {
-            ask(&damage)?;
-        }
-        admin.revoke(key, options.kind.into()).await?
-    });
+    let mut printer = Printer { json: common.json, dry_run: *dry_run };
+    let mut admin = admin(&site, waits.patience(), &mut printer);
+    let damage = admin.damage(key).await?;
+    warn(&damage, common.json);
+    if !options.yes && !dry_run {
+        ask(&damage)?;
+    }
+    let outcome = admin.revoke(key, options.kind.into()).await?;
     report::outcome(&outcome, common.json, *dry_run);
     Ok(Done::Yes)
 }
@@ -237,9 +223,8 @@ fn ask(damage: &Damage) -> anyhow::Result<()> {
 pub(super) async fn generate(options: &Generate) -> anyhow::Result<Done> {
     let Generate { common, kind, dry_run } = options;
     let site = common.site(None).await?;
-    let fingerprint = with_admin!(&site, common.json, *dry_run, PROMPT, |admin| {
-        admin.generate((*kind).into()).await?
-    });
+    let mut printer = Printer { json: common.json, dry_run: *dry_run };
+    let fingerprint = admin(&site, PROMPT, &mut printer).generate((*kind).into()).await?;
     if common.json {
         say_line(&json!({ "done": !dry_run, "fingerprint": fingerprint }));
     } else {
@@ -252,7 +237,8 @@ pub(super) async fn generate(options: &Generate) -> anyhow::Result<Done> {
 pub(super) async fn stage(options: &Stage) -> anyhow::Result<Done> {
     let Stage { common, by_hand, dry_run, key } = options;
     let site = common.site(Some(by_hand)).await?;
-    let id = with_admin!(&site, common.json, *dry_run, PROMPT, |admin| admin.stage(key).await?);
+    let mut printer = Printer { json: common.json, dry_run: *dry_run };
+    let id = admin(&site, PROMPT, &mut printer).stage(key).await?;
     if common.json {
         say_line(&json!({ "done": !dry_run, "key_pair_id": id }));
     } else {
