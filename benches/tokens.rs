@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use edgemint::clock::{Clock as _, SystemClock};
-use edgemint::identity::access_token::{self, Jwks};
-use edgemint::identity::alb::{self, PublicKey};
+use edgemint::identity::ClaimPath;
+use edgemint::identity::access_token;
+use edgemint::identity::alb;
+use edgemint::identity::keys::{Algorithm, Jwks, VerificationKey};
 
 use crate::node::TokenVerifier;
 use crate::report::Report;
@@ -48,7 +50,7 @@ pub(crate) fn run(site: &Site, report: &mut Report) -> anyhow::Result<()> {
 
 struct Verifiers<'a> {
     site: &'a Site,
-    key: PublicKey,
+    key: VerificationKey,
     jwks: Jwks,
     expected: alb::Expected,
     expected_access: access_token::Expected,
@@ -58,7 +60,7 @@ impl<'a> Verifiers<'a> {
     fn of(site: &'a Site) -> anyhow::Result<Self> {
         let verifiers = Self {
             site,
-            key: PublicKey::from_pem(site.claims.public_key_pem())?,
+            key: VerificationKey::from_pem(Algorithm::Es256, site.claims.public_key_pem())?,
             jwks: Jwks::parse(site.access.jwks_json().as_bytes())?,
             expected: alb::Expected {
                 signers: vec![ARN.to_owned()],
@@ -69,7 +71,7 @@ impl<'a> Verifiers<'a> {
             expected_access: access_token::Expected {
                 issuer: site.issuer.clone(),
                 client: CLIENT.to_owned(),
-                groups_claim: "cognito:groups".to_owned(),
+                groups_claim: ClaimPath::parse("cognito:groups"),
             },
         };
         for at in 0..site.tokens.len() {

@@ -45,28 +45,36 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// Reads the field of an object whose name is known at run time only; `None` where it is absent.
+/// Reads a field whose name is known at run time only, or one of an object in it, by its path; `None`
+/// where it, or an object on the way, is absent.
 ///
 /// # Errors
-/// As for a field of a struct: a wrong type, or two fields of the name.
-pub(crate) fn field<T: DeserializeOwned>(json: &[u8], name: &str) -> serde_json::Result<Option<T>> {
+/// As for a field of a struct: a wrong type, or two fields of a name that is on the path.
+pub(crate) fn at<T: DeserializeOwned>(
+    json: &[u8],
+    path: &[impl AsRef<str>],
+) -> serde_json::Result<Option<T>> {
+    let path: Vec<&str> = path.iter().map(AsRef::as_ref).collect();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = Field(name, PhantomData).deserialize(&mut deserializer)?;
+    let value = At(&path, PhantomData).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
 
-struct Field<'n, T>(&'n str, PhantomData<T>);
+struct At<'p, T>(&'p [&'p str], PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Field<'_, T> {
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for At<'_, T> {
     type Value = Option<T>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        if self.0.is_empty() {
+            return T::deserialize(deserializer).map(Some);
+        }
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Field<'_, T> {
+impl<'de, T: Deserialize<'de>> Visitor<'de> for At<'_, T> {
     type Value = Option<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,15 +82,16 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Field<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<T>, A::Error> {
+        let Some((first, rest)) = self.0.split_first() else { return Ok(None) };
         let mut value = None;
         while let Some(name) = map.next_key::<String>()? {
-            if name != self.0 {
+            if name != *first {
                 map.next_value::<IgnoredAny>()?;
-            } else if value.replace(map.next_value()?).is_some() {
+            } else if value.replace(map.next_value_seed(At(rest, PhantomData))?).is_some() {
                 return Err(A::Error::custom("a field stands twice"));
             }
         }
-        Ok(value)
+        Ok(value.flatten())
     }
 }
 
@@ -109,10 +118,24 @@ mod tests {
 
     #[test]
     fn a_field_named_at_run_time_stands_once_and_has_its_type() {
-        let read = |text: &str| field::<u8>(text.as_bytes(), "a").map_err(|_| ());
+        let read = |text: &str| at::<u8>(text.as_bytes(), &["a"]).map_err(|_| ());
         assert_eq!(read(r#"{"b":[],"a":1,"b":null}"#), Ok(Some(1)));
         assert_eq!(read(r#"{"b":{"a":1}}"#), Ok(None));
         for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"a":null}"#, "[1]", "{} {}"] {
+            assert_eq!(read(text), Err(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_leads_through_objects_that_stand_once() {
+        let read = |text: &str| at::<u8>(text.as_bytes(), &["a", "b"]).map_err(|_| ());
+        assert_eq!(read(r#"{"a":{"b":1,"c":2}}"#), Ok(Some(1)));
+        for text in ["{}", r#"{"a":{}}"#, r#"{"b":1}"#] {
+            assert_eq!(read(text), Ok(None), "{text}");
+        }
+        for text in
+            [r#"{"a":1}"#, r#"{"a":{"b":1},"a":{}}"#, r#"{"a":{"b":1,"b":1}}"#, r#"{"a":[1]}"#]
+        {
             assert_eq!(read(text), Err(()), "{text}");
         }
     }

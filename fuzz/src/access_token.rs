@@ -10,7 +10,9 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use edgemint::identity::access_token::{Expected, Jwks, RsaKey, verify};
+use edgemint::identity::ClaimPath;
+use edgemint::identity::access_token::{Expected, verify};
+use edgemint::identity::keys::{Jwks, VerificationKey};
 use edgemint::identity::{CLOCK_SKEW_SECONDS, Subject};
 use openssl::pkey::{PKey, Private, Public};
 use serde::Deserialize;
@@ -28,7 +30,7 @@ const HEADER: [&str; 3] = ["alg", "kid", "crit"];
 const PAYLOAD: [&str; 8] = ["sub", "iss", "client_id", "token_use", "exp", "nbf", "iat", GROUPS];
 
 struct Keys {
-    ours: RsaKey,
+    ours: VerificationKey,
     modulus: Vec<u8>,
     private: PKey<Private>,
     public: PKey<Public>,
@@ -63,7 +65,7 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| {
         expected: Expected {
             issuer: ISSUER.to_owned(),
             client: CLIENT.to_owned(),
-            groups_claim: GROUPS.to_owned(),
+            groups_claim: ClaimPath::parse(GROUPS),
         },
         subject: Subject::parse(SUBJECT).unwrap(),
     }

@@ -7,7 +7,9 @@
 
 use std::sync::LazyLock;
 
-use edgemint::identity::alb::{Claims, Expected, PublicKey, key_id, verify};
+use edgemint::identity::ClaimPath;
+use edgemint::identity::alb::{Claims, Expected, key_id, verify};
+use edgemint::identity::keys::{Algorithm, VerificationKey};
 use edgemint::identity::{CLOCK_SKEW_SECONDS, Email, alb};
 use openssl::pkey::{PKey, Private, Public};
 
@@ -22,8 +24,8 @@ const HEADER: [&str; 7] = ["alg", "kid", "signer", "client", "iss", "exp", "crit
 const PAYLOAD: [&str; 8] = ["sub", "iss", "exp", "nbf", "iat", "email", "email_verified", GROUPS];
 
 struct Keys {
-    ours: PublicKey,
-    stranger: PublicKey,
+    ours: VerificationKey,
+    stranger: VerificationKey,
     private: PKey<Private>,
     public: PKey<Public>,
     expected: Expected,
@@ -33,15 +35,15 @@ static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     let stranger = p256::SecretKey::from_slice(&[7; 32]).unwrap().public_key();
     let stranger = p256::pkcs8::EncodePublicKey::to_public_key_pem(&stranger, <_>::default());
     Keys {
-        ours: PublicKey::from_pem(P256_PUBLIC).unwrap(),
-        stranger: PublicKey::from_pem(&stranger.unwrap()).unwrap(),
+        ours: VerificationKey::from_pem(Algorithm::Es256, P256_PUBLIC).unwrap(),
+        stranger: VerificationKey::from_pem(Algorithm::Es256, &stranger.unwrap()).unwrap(),
         private: PKey::private_key_from_pem(P256_PRIVATE.as_bytes()).unwrap(),
         public: PKey::public_key_from_pem(P256_PUBLIC.as_bytes()).unwrap(),
         expected: Expected {
             signers: vec![ARN.to_owned()],
             client: CLIENT.to_owned(),
             issuer: None,
-            groups_claim: Some(GROUPS.to_owned()),
+            groups_claim: Some(ClaimPath::parse(GROUPS)),
         },
     }
 });

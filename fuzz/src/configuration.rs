@@ -94,7 +94,7 @@ fn check_rules(config: &Config) {
 
 /// Nothing but a laptop believes keys from plain HTTP or a load balancer of nobody's.
 fn check_front(config: &Config, laptop: bool) {
-    let front = &config.alb;
+    let Some(front) = &config.fronts.alb else { return };
     assert!(!front.expected.signers.is_empty());
     for arn in &front.expected.signers {
         assert!(arn.starts_with("arn:aws") && arn.contains(":loadbalancer/app/"), "{arn}");

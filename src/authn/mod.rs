@@ -3,11 +3,16 @@
 //! Three outcomes, kept apart: nobody is signed in (`Ok(None)`), a credential is wrong
 //! ([`AuthnError::Refused`], never a reason to try something else), or it cannot be judged just now
 //! ([`AuthnError::Unavailable`]).
+//!
+//! Every credential of a front that is configured for the host is judged, not only the first: one that
+//! is wrong is a refusal whatever else is there, and so are two that speak of different people.
 
 mod alb;
 mod fetch;
 mod forwarded;
 mod key_cache;
+mod keys;
+mod signed;
 
 use std::sync::Arc;
 
@@ -16,9 +21,11 @@ use axum::http::HeaderMap;
 pub use self::fetch::{FetchError, Fetcher, HttpFetcher};
 pub use self::forwarded::browser_address;
 pub use self::key_cache::{Absence, CacheLimits, KeyCache, KeyUnavailable, Stale};
+pub use self::keys::VerificationKeys;
 use crate::clock::Clock;
-use crate::config::AlbFront;
-use crate::identity::{Front, Identity, TokenError, access_token, alb as alb_token};
+use crate::config::{Fronts, SignedFront};
+use crate::identity::dialect;
+use crate::identity::{Front, Identity, TokenError};
 
 /// Why a request has no identity although it carries a credential.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +46,23 @@ pub enum AuthnError {
         /// Why the key cannot be had.
         source: KeyUnavailable,
     },
+    /// Two credentials are right, and speak of different people.
+    #[error("{0} and {1} vouch for different people")]
+    Conflict(Front, Front),
+}
+
+impl AuthnError {
+    fn refused(front: Front, reason: RefusedReason) -> Self {
+        Self::Refused { front, reason }
+    }
+
+    /// A key that does not exist is a wrong credential.
+    fn unavailable(front: Front, source: KeyUnavailable) -> Self {
+        match source {
+            KeyUnavailable::Unknown => Self::refused(front, RefusedReason::UnknownKey),
+            source => Self::Unavailable { front, source },
+        }
+    }
 }
 
 /// What is wrong with a credential.
@@ -53,6 +77,9 @@ pub enum RefusedReason {
     /// The claims token.
     #[error("claims token: {0}")]
     Claims(#[source] TokenError),
+    /// The token of another signed front.
+    #[error("{0}")]
+    Token(#[source] TokenError),
     /// The access token.
     #[error("access token: {0}")]
     AccessToken(#[source] TokenError),
@@ -65,35 +92,72 @@ pub enum RefusedReason {
 #[derive(Debug)]
 pub struct Authenticator {
     clock: Arc<dyn Clock>,
-    load_balancer_keys: KeyCache<alb_token::PublicKey>,
-    provider_keys: KeyCache<access_token::Jwks>,
+    keys: VerificationKeys,
 }
 
 impl Authenticator {
     /// Returns an authenticator with empty caches.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, fetcher: &Arc<dyn Fetcher>, limits: CacheLimits) -> Self {
-        Self {
-            load_balancer_keys: KeyCache::new(
-                clock.clone(),
-                fetcher.clone(),
-                limits,
-                Absence::NoSuchKey,
-            ),
-            provider_keys: KeyCache::new(clock.clone(), fetcher.clone(), limits, Absence::Outage),
-            clock,
-        }
+        let keys = VerificationKeys::new(&clock, fetcher, limits);
+        Self { clock, keys }
     }
 
-    /// Returns who is asking, or `None` if nobody is signed in.
+    /// Returns who is asking at `host`, one of the site's names, or `None` if nobody is signed in.
     ///
     /// # Errors
     /// [`AuthnError`] when a credential is there and cannot be believed.
     pub async fn authenticate(
         &self,
         headers: &HeaderMap,
-        front: &AlbFront,
+        host: &str,
+        fronts: &Fronts,
     ) -> Result<Option<Identity>, AuthnError> {
-        self.authenticate_alb(headers, front).await
+        let mut known = Known::default();
+        if let Some(front) = fronts.alb.as_ref().filter(|front| front.hosts.contain(host)) {
+            known.add(self.authenticate_alb(headers, front).await?)?;
+        }
+        for kind in dialect::ALL.map(|dialect| dialect.front) {
+            let believed: Vec<&SignedFront> = fronts
+                .signed
+                .iter()
+                .filter(|front| front.front() == kind && front.hosts.contain(host))
+                .collect();
+            known.add(self.authenticate_signed(headers, kind, &believed).await?)?;
+        }
+        Ok(known.0)
     }
+}
+
+/// Who the credentials so far speak of.
+#[derive(Default)]
+struct Known(Option<Identity>);
+
+impl Known {
+    fn add(&mut self, identity: Option<Identity>) -> Result<(), AuthnError> {
+        let Some(identity) = identity else { return Ok(()) };
+        match &self.0 {
+            None => self.0 = Some(identity),
+            Some(known) if !known.is_same_person(&identity) => {
+                return Err(AuthnError::Conflict(known.front, identity.front));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The one value of a header that must not stand twice: which of two would be believed?
+fn single<'a>(
+    headers: &'a HeaderMap,
+    front: Front,
+    name: &'static str,
+) -> Result<Option<&'a str>, AuthnError> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(AuthnError::refused(front, RefusedReason::Duplicate(name)));
+    }
+    let not_text = |_| AuthnError::refused(front, RefusedReason::NotText(name));
+    value.to_str().map(Some).map_err(not_text)
 }

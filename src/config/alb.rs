@@ -1,10 +1,12 @@
 //! `[identity.alb]`: the load balancer in front.
 
+use super::fetched::{KeyUrl, check_issuer, check_key_url, check_region};
+use super::hosts::{self, Hosts};
 use super::raw;
 use super::site::Site;
 use super::source::Problems;
-use crate::identity::access_token;
-use crate::identity::alb::{Expected, KeyId};
+use crate::identity::alb::Expected;
+use crate::identity::{ClaimPath, access_token};
 
 /// The load balancer in front.
 #[derive(Clone, Debug)]
@@ -17,6 +19,8 @@ pub struct AlbFront {
     pub groups: Groups,
     /// The name of its session cookie, before the shard's number.
     pub session_cookie: String,
+    /// Where it is believed.
+    pub hosts: Hosts,
 }
 
 /// Where groups come from.
@@ -33,41 +37,17 @@ pub enum Groups {
     },
 }
 
-/// The URL of a load balancer's public key, with a place for the key ID.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyUrl {
-    before: String,
-    after: String,
-}
-
-impl KeyUrl {
-    /// The URL of one key. A [`KeyId`] is a UUID, so it cannot change the URL's meaning.
-    #[must_use]
-    pub fn of(&self, kid: &KeyId) -> String {
-        format!("{}{}{}", self.before, kid.as_str(), self.after)
-    }
-}
-
 /// An account number that AWS gives to nobody, hence a stand-in's.
 const NOBODYS_ACCOUNT: &str = "000000000000";
 
 const KEY: &str = "identity.alb";
 
 pub(super) fn check(
-    raw: Option<raw::Alb>,
+    raw: raw::Alb,
     site: Option<&Site>,
     problems: &mut Problems,
 ) -> Option<AlbFront> {
-    let Some(raw) = raw else {
-        problems.add(
-            "identity",
-            "nothing vouches for people: add [identity.alb] with region, signer and client",
-        );
-        return None;
-    };
-    // Stand-ins are believed by a service that only its own machine can reach, and by no other.
-    let laptop = site
-        .is_some_and(|site| site.public_url.is_loopback_name() && site.listen.ip().is_loopback());
+    let laptop = site.is_some_and(Site::is_laptop);
     let region = problems
         .require("identity.alb.region", raw.region, "region = \"us-east-1\"")
         .and_then(|region| problems.take("identity.alb.region", check_region(region)));
@@ -84,23 +64,15 @@ pub(super) fn check(
         Groups::Claims => None,
     });
     let session_cookie = check_cookie_name(raw.session_cookie, problems);
+    let hosts = hosts::check("identity.alb.hosts", raw.hosts.as_ref(), site, problems);
     let expected = Expected { signers: signers?, client: client?, issuer, groups_claim };
-    Some(AlbFront { expected, key_url: key_url?, groups, session_cookie: session_cookie? })
-}
-
-fn check_region(region: String) -> Result<String, String> {
-    let parts: Vec<&str> = region.split('-').collect();
-    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
-    let is_region = match parts.as_slice() {
-        [words @ .., number] => {
-            words.len() >= 2
-                && words.iter().all(letters)
-                && number.len() == 1
-                && number.bytes().all(|b| b.is_ascii_digit())
-        }
-        [] => false,
-    };
-    if is_region { Ok(region) } else { Err(format!("{region:?} is no region, such as us-east-1")) }
+    Some(AlbFront {
+        expected,
+        key_url: key_url?,
+        groups,
+        session_cookie: session_cookie?,
+        hosts: hosts?,
+    })
 }
 
 fn check_signers(
@@ -162,61 +134,23 @@ fn default_key_url(region: &str) -> String {
     format!("https://public-keys.auth.elb.{region}.amazonaws.com{suffix}/{{kid}}")
 }
 
-fn check_key_url(text: &str, laptop: bool) -> Result<KeyUrl, String> {
-    let Some((before, after)) = text.split_once("{kid}") else {
-        return Err(format!("{text:?} has no {{kid}} where the key ID goes"));
-    };
-    let example = format!("{before}00000000-0000-0000-0000-000000000000{after}");
-    check_fetched_url(&example, laptop)?;
-    let host_ends = example.get(8..).and_then(|rest| rest.find('/')).map(|at| at + 8);
-    if host_ends.is_none_or(|end| before.len() <= end) {
-        return Err(format!("{text:?} has {{kid}} in its host"));
-    }
-    Ok(KeyUrl { before: before.to_owned(), after: after.to_owned() })
-}
-
-/// A key is as trustworthy as the connection that brought it.
-fn check_fetched_url(text: &str, laptop: bool) -> Result<(), String> {
-    let url = url::Url::parse(text).map_err(|error| format!("{text:?} is no URL: {error}"))?;
-    if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-        return Err("the URL holds a user, a password or a #; keys are fetched without".to_owned());
-    }
-    let on_loopback = matches!(url.host(), Some(url::Host::Ipv4(ip)) if ip.is_loopback())
-        || matches!(url.host(), Some(url::Host::Ipv6(ip)) if ip.is_loopback());
-    match (url.scheme(), url.host()) {
-        ("https", Some(url::Host::Domain(_))) => Ok(()),
-        ("http", _) if laptop && on_loopback => Ok(()),
-        _ => Err(format!(
-            "{text:?}: keys are fetched over https from a host by name (plain http is for a \
-             loopback address where public_url is under localhost and listen is one too)"
-        )),
-    }
-}
-
 fn check_groups(
     raw: raw::Groups,
     client: Option<&str>,
     laptop: bool,
     problems: &mut Problems,
-) -> Option<(Groups, Option<String>)> {
-    let Some(issuer) = raw.issuer else { return Some((Groups::Claims, raw.claim)) };
+) -> Option<(Groups, Option<ClaimPath>)> {
+    let claim = raw.claim.as_deref().map(ClaimPath::parse);
+    let Some(issuer) = raw.issuer else { return Some((Groups::Claims, claim)) };
     let issuer = issuer.trim_end_matches('/').to_owned();
     problems.take("identity.alb.groups.issuer", check_issuer(&issuer, laptop))?;
     let expected = access_token::Expected {
         issuer: issuer.clone(),
         client: client?.to_owned(),
-        groups_claim: raw.claim.unwrap_or_else(|| "cognito:groups".to_owned()),
+        groups_claim: claim.unwrap_or_else(|| ClaimPath::parse("cognito:groups")),
     };
     let jwks_url = format!("{issuer}/.well-known/jwks.json");
     Some((Groups::AccessToken { expected, jwks_url }, None))
-}
-
-/// `OpenID` Connect Discovery section 2: an issuer has no query, and its keys lie under its path.
-fn check_issuer(issuer: &str, laptop: bool) -> Result<(), String> {
-    if issuer.contains('?') {
-        return Err(format!("{issuer:?} is no issuer: it holds a query"));
-    }
-    check_fetched_url(issuer, laptop)
 }
 
 fn check_cookie_name(name: Option<String>, problems: &mut Problems) -> Option<String> {
@@ -232,6 +166,7 @@ fn check_cookie_name(name: Option<String>, problems: &mut Problems) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::alb::KeyId;
 
     #[test]
     fn key_urls_cover_the_partitions() {
@@ -250,35 +185,6 @@ mod tests {
             url("cn-north-1")
                 .starts_with("https://public-keys.auth.elb.cn-north-1.amazonaws.com.cn/")
         );
-    }
-
-    #[test]
-    fn keys_are_fetched_over_plain_http_on_a_laptop_only() {
-        let loopback = "http://127.0.0.1:9000/keys/{kid}";
-        assert!(check_key_url(loopback, true).is_ok());
-        for (url, laptop) in [
-            (loopback, false),
-            ("http://keys.example.org/{kid}", true),
-            ("https://127.0.0.1/{kid}", false),
-            ("https://169.254.169.254/{kid}", true),
-            ("http://169.254.169.254/{kid}", true),
-            ("https://{kid}.example.org/", false),
-            ("https://{kid}/", false),
-            ("https://keys.example.org/", false),
-            ("file:///{kid}", true),
-            ("https://keys.example.org/#{kid}", false),
-            ("https://user:secret@keys.example.org/{kid}", false),
-        ] {
-            assert!(check_key_url(url, laptop).is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn an_issuer_is_a_url_that_a_path_can_be_put_behind() {
-        assert!(check_issuer("https://idp.example.org/pool", false).is_ok());
-        for issuer in ["https://idp.example.org/?pool=1", "https://idp.example.org/#pool"] {
-            assert!(check_issuer(issuer, false).is_err(), "{issuer}");
-        }
     }
 
     #[test]

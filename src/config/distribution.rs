@@ -68,19 +68,33 @@ fn check_one(
         return None;
     }
     let viewer = &site?.public_url;
+    let others = &site?.other_urls;
     let domain = match raw.cookie_domain {
         None => derive_domain(viewer.host(), base.host()),
         Some(domain) => {
             let domain_key = format!("distribution[{at}].cookie_domain");
             let domain = domain.trim_start_matches('.').to_owned();
             let checked = check_domain(&domain, viewer.host(), base.host()).map(|()| Some(domain));
-            return problems
-                .take(&domain_key, checked)
-                .map(|cookie_domain| Distribution { base, cookie_domain });
+            let cookie_domain = problems.take(&domain_key, checked)?;
+            problems.take(&domain_key, check_others(cookie_domain.as_deref(), others, &base))?;
+            return Some(Distribution { base, cookie_domain });
         }
     };
     let cookie_domain = problems.take(&key, domain)?;
+    problems.take(&key, check_others(cookie_domain.as_deref(), others, &base))?;
     Some(Distribution { base, cookie_domain })
+}
+
+/// Whichever of its names people come by, the service sets the same cookies.
+fn check_others(domain: Option<&str>, others: &[BaseUrl], data: &BaseUrl) -> Result<(), String> {
+    let reaches = |url: &&BaseUrl| domain.is_some_and(|domain| domain_matches(url.host(), domain));
+    match others.iter().find(|url| !reaches(url)) {
+        None => Ok(()),
+        Some(url) => Err(format!(
+            "{url} of other_urls cannot set the cookies of {data}; set cookie_domain to a domain that \
+             all of them are under, or leave that URL out"
+        )),
+    }
 }
 
 /// The narrowest domain that both hosts are under; none where they are the same host.

@@ -7,6 +7,9 @@
 mod alb;
 mod distribution;
 mod environment;
+mod fetched;
+mod fronts;
+mod hosts;
 mod keys;
 mod limits;
 mod log;
@@ -14,15 +17,19 @@ mod quantity;
 pub mod raw;
 mod rotation;
 mod rules;
+mod signed;
 mod site;
 mod source;
 mod viewer;
 
 use std::path::Path;
 
-pub use self::alb::{AlbFront, Groups, KeyUrl};
+pub use self::alb::{AlbFront, Groups};
 pub use self::distribution::Distribution;
 pub use self::environment::{Environment, handed_over_listeners, process_environment};
+pub use self::fetched::KeyUrl;
+pub use self::fronts::Fronts;
+pub use self::hosts::Hosts;
 pub use self::keys::{KeySource, Keys, ParameterPath};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
@@ -30,6 +37,7 @@ pub use self::quantity::parse_duration;
 pub use self::rotation::{
     DEFAULT_KMS_KEY, Instance, KeyGroupId, ProbeUrl, Rotation, TargetGroupArn,
 };
+pub use self::signed::{KeyPlace, SignedFront};
 pub use self::site::Site;
 pub use self::source::{ConfigError, Problem};
 use self::source::{Problems, Source};
@@ -41,8 +49,8 @@ use crate::access::{Lifetime, Rule};
 pub struct Config {
     /// Where the service listens and what it is called.
     pub site: Site,
-    /// The load balancer in front.
-    pub alb: AlbFront,
+    /// What vouches for people.
+    pub fronts: Fronts,
     /// The data hosts.
     pub distributions: Vec<Distribution>,
     /// Who may see what.
@@ -112,9 +120,15 @@ fn check(
     problems: &mut Problems,
 ) -> Option<Config> {
     let identity = raw.identity.unwrap_or_default();
-    let site =
-        site::check(raw.listen, raw.admin_listen, raw.public_url, raw.trusted_hops, problems);
-    let alb = alb::check(identity.alb, site.as_ref(), problems);
+    let site = site::check(
+        raw.listen,
+        raw.admin_listen,
+        raw.public_url,
+        &raw.other_urls.unwrap_or_default(),
+        raw.trusted_hops,
+        problems,
+    );
+    let fronts = fronts::check(identity, site.as_ref(), problems);
     let distributions =
         distribution::check(raw.distribution.unwrap_or_default(), site.as_ref(), problems);
     let rules = rules::check(raw.rule.unwrap_or_default(), &distributions, problems);
@@ -125,7 +139,7 @@ fn check(
     let limits = limits::check(&raw.limits.unwrap_or_default(), problems);
     Some(Config {
         site: site?,
-        alb: alb?,
+        fronts: fronts?,
         distributions,
         rules,
         keys: keys?,

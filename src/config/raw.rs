@@ -25,6 +25,8 @@ pub struct Config {
     pub admin_listen: Option<String>,
     /// The viewer's own URL.
     pub public_url: Option<String>,
+    /// Further URLs of the same viewer.
+    pub other_urls: Option<Vec<String>>,
     /// Proxies in front whose `X-Forwarded-For` entries are believed.
     pub trusted_hops: Option<u8>,
     /// What vouches for people.
@@ -51,6 +53,16 @@ pub struct Config {
 pub struct Identity {
     /// The load balancer in front.
     pub alb: Option<Alb>,
+    /// AWS Verified Access in front.
+    pub verified_access: Option<VerifiedAccess>,
+    /// Cloudflare Access in front.
+    pub cloudflare_access: Option<CloudflareAccess>,
+    /// Google's Identity-Aware Proxy in front.
+    pub google_iap: Option<GoogleIap>,
+    /// Pomerium in front.
+    pub pomerium: Option<Pomerium>,
+    /// Issuers of scripts' tokens.
+    pub bearer: Option<Vec<Bearer>>,
 }
 
 /// `[identity.alb]`.
@@ -71,6 +83,8 @@ pub struct Alb {
     pub public_key_url: Option<String>,
     /// The name of the load balancer's session cookie.
     pub session_cookie: Option<String>,
+    /// Under which names it is believed.
+    pub hosts: Option<Vec<String>>,
 }
 
 /// `identity.alb.groups`.
@@ -81,6 +95,100 @@ pub struct Groups {
     pub issuer: Option<String>,
     /// The claim that lists groups.
     pub claim: Option<String>,
+}
+
+/// `[identity.verified_access]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifiedAccess {
+    /// The instance's region.
+    pub region: Option<String>,
+    /// Exact ARNs of our Verified Access instances.
+    pub signer: Option<Vec<String>>,
+    /// The issuer of the trust provider behind it.
+    pub issuer: Option<String>,
+    /// The claim that lists groups.
+    pub groups: Option<String>,
+    /// The URL of a public key, with `{kid}`.
+    pub public_key_url: Option<String>,
+    /// Domains whose addresses count as verified.
+    pub verified_email_domains: Option<Vec<String>>,
+    /// Under which names it is believed.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// `[identity.cloudflare_access]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudflareAccess {
+    /// The team's URL.
+    pub team: Option<String>,
+    /// Audience tags of our applications.
+    pub audience: Option<Vec<String>>,
+    /// The claim that lists groups.
+    pub groups: Option<String>,
+    /// Where its keys are.
+    pub jwks_url: Option<String>,
+    /// Domains whose addresses count as verified.
+    pub verified_email_domains: Option<Vec<String>>,
+    /// Under which names it is believed.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// `[identity.google_iap]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoogleIap {
+    /// Resources of ours, as the console calls them.
+    pub audience: Option<Vec<String>>,
+    /// The claim that lists groups.
+    pub groups: Option<String>,
+    /// Where its keys are.
+    pub jwks_url: Option<String>,
+    /// Domains whose addresses count as verified.
+    pub verified_email_domains: Option<Vec<String>>,
+    /// Under which names it is believed.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// `[identity.pomerium]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pomerium {
+    /// What its tokens name as issuer.
+    pub issuer: Option<String>,
+    /// What its tokens name as audience.
+    pub audience: Option<Vec<String>>,
+    /// The claim that lists groups.
+    pub groups: Option<String>,
+    /// Where its keys are.
+    pub jwks_url: Option<String>,
+    /// Domains whose addresses count as verified.
+    pub verified_email_domains: Option<Vec<String>>,
+    /// Under which names it is believed.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// `[[identity.bearer]]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bearer {
+    /// The issuer's URL.
+    pub issuer: Option<String>,
+    /// Where its keys are.
+    pub jwks_url: Option<String>,
+    /// What its tokens name as audience.
+    pub audience: Option<Vec<String>>,
+    /// Clients that it issues them to.
+    pub client: Option<Vec<String>>,
+    /// The value of `token_use`.
+    pub token_use: Option<String>,
+    /// The claim that lists groups.
+    pub groups: Option<String>,
+    /// Domains whose addresses count as verified.
+    pub verified_email_domains: Option<Vec<String>>,
+    /// Under which names it is believed.
+    pub hosts: Option<Vec<String>>,
 }
 
 /// `[[distribution]]`.

@@ -89,7 +89,7 @@ fn the_environment_overrides_every_kind_of_value() {
     .unwrap();
     assert_eq!(config.site.listen.port(), 9000);
     assert_eq!(config.site.trusted_hops, 2);
-    assert_eq!(config.alb.expected.client, "another");
+    assert_eq!(config.fronts.alb.unwrap().expected.client, "another");
     assert_eq!(config.rules[0].lifetime.seconds(), 900);
     assert_eq!(config.rules[0].allow.emails, ["ada@example.org"]);
     assert_eq!(config.limits.requests, 7);
@@ -132,6 +132,107 @@ fn without_an_exact_signer_nothing_starts() {
     ] {
         let text = error(&format!("{}{line}{}", &MINIMAL[..start], &MINIMAL[end..]));
         assert!(text.contains("identity.alb.signer"), "{text}");
+    }
+}
+
+/// The smallest configuration with another front in the load balancer's place.
+fn fronted(front: &str) -> String {
+    let start = MINIMAL.find("[identity.alb]").unwrap();
+    let end = MINIMAL.find("[[distribution]]").unwrap();
+    format!("{}{front}\n{}", &MINIMAL[..start], &MINIMAL[end..])
+}
+
+#[test]
+fn without_any_front_nothing_starts() {
+    for none in ["", "[identity]", "[identity]\nbearer = []"] {
+        let text = error(&fronted(none));
+        assert!(text.contains("identity: nothing vouches for people"), "{text}");
+    }
+}
+
+const FRONTS: [(&str, &[&str]); 5] = [
+    (
+        "[identity.verified_access]\nregion = \"us-east-1\"\n\
+         signer = [\"arn:aws:ec2:us-east-1:123456789012:verified-access-instance/vai-1\"]",
+        &["region", "signer"],
+    ),
+    (
+        "[identity.cloudflare_access]\nteam = \"https://t.cloudflareaccess.com\"\naudience = [\"a\"]",
+        &["team", "audience"],
+    ),
+    ("[identity.google_iap]\naudience = [\"/projects/1/apps/a\"]", &["audience"]),
+    (
+        "[identity.pomerium]\nissuer = \"v.example.org\"\naudience = [\"v.example.org\"]\n\
+         jwks_url = \"https://v.example.org/.well-known/pomerium/jwks.json\"",
+        &["issuer", "audience", "jwks_url"],
+    ),
+    (
+        "[[identity.bearer]]\nissuer = \"https://login.example.org\"\naudience = [\"a\"]\n\
+         jwks_url = \"https://login.example.org/keys\"",
+        &["issuer", "audience", "jwks_url"],
+    ),
+];
+
+#[test]
+fn every_front_stands_alone_and_lacks_nothing_that_binds_it() {
+    for (front, needed) in FRONTS {
+        parse_with(&fronted(front), &[]).unwrap();
+        for key in needed {
+            let less: Vec<&str> =
+                front.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect();
+            assert!(less.len() < front.lines().count());
+            let text = error(&fronted(&less.join("\n")));
+            let table = front.lines().next().unwrap().trim_matches(['[', ']']);
+            assert!(text.contains(table) && text.contains(key), "{text}");
+        }
+        for (from, to) in [("[\"", "[]#"), ("https://", "http://"), (":123456789012:", "::")] {
+            let wrong = front.replace(from, to);
+            assert!(wrong == front || parse_with(&fronted(&wrong), &[]).is_err(), "{wrong}");
+        }
+    }
+}
+
+#[test]
+fn cognitos_bearer_tokens_need_no_more_than_their_client() {
+    let front = "[[identity.bearer]]\n\
+                 issuer = \"https://cognito-idp.cn-north-1.amazonaws.com.cn/pool\"\nclient = [\"c\"]";
+    let config = parse_with(&fronted(front), &[]).unwrap();
+    let [bearer] = config.fronts.signed.as_slice() else { panic!("{:?}", config.fronts) };
+    assert_eq!(bearer.expected.token_use.as_deref(), Some("access"));
+    let jwks = "https://cognito-idp.cn-north-1.amazonaws.com.cn/pool/.well-known/jwks.json";
+    assert_eq!(bearer.keys, KeyPlace::Jwks(jwks.to_owned()));
+    let stranger = front.replace("amazonaws.com.cn", "amazonaws.com.evil.net");
+    assert!(error(&fronted(&stranger)).contains("jwks_url"));
+}
+
+#[test]
+fn two_bearer_tables_of_one_issuer_would_be_ambiguous() {
+    let front = FRONTS[4].0;
+    let twice = |hosts: [&str; 2]| {
+        let other = format!("other_urls = [\"https://scripts.example.org\"]\n{MINIMAL}");
+        let text = hosts.map(|hosts| format!("{front}\nhosts = [\"{hosts}\"]")).join("\n");
+        let start = other.find("[identity.alb]").unwrap();
+        let end = other.find("[[distribution]]").unwrap();
+        parse_with(&format!("{}{text}\n{}", &other[..start], &other[end..]), &[]).map(|_| ())
+    };
+    assert_eq!(twice(["viewer.example.org", "scripts.example.org"]), Ok(()));
+    assert!(twice(["viewer.example.org"; 2]).unwrap_err().contains("the same issuer"));
+    assert!(twice(["viewer.example.org", "other.example.org"]).unwrap_err().contains("hosts[0]"));
+}
+
+#[test]
+fn other_urls_set_the_same_cookies_or_are_refused() {
+    let with = |url: &str| parse_with(&format!("other_urls = [\"{url}\"]\n{MINIMAL}"), &[]);
+    let config = with("https://scripts.example.org").unwrap();
+    assert_eq!(config.site.urls().count(), 2);
+    for (url, reason) in [
+        ("https://viewer.example.net", "cannot set the cookies"),
+        ("https://viewer.example.org", "stands here already"),
+        ("https://viewer.example.org:8443", "stands here already"),
+        ("http://scripts.example.org", "plain http"),
+    ] {
+        let text = with(url).map(|_| ()).unwrap_err();
+        assert!(text.contains(reason), "{text}");
     }
 }
 

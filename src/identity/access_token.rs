@@ -7,19 +7,13 @@
 //! Source: the Amazon Cognito Developer Guide, "Verifying JSON web tokens" and "Understanding the
 //! access token" (`client_id` stands where other tokens have `aud`).
 
-use std::collections::HashMap;
-
-use aws_lc_rs::rsa::PublicKeyComponents;
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use serde::Deserialize;
 
 use super::Subject;
-use super::jose::{self, Present, TokenError};
+use super::jose::{self, ClaimPath, Present, TokenError};
+use super::keys::{Algorithm, VerificationKey};
 use crate::clock::EpochSeconds;
-use crate::json::{self, Object};
-
-/// The most keys that are read from one JWKS.
-pub const MAX_KEYS: usize = 100;
+use crate::json;
 
 /// What the access token of a signed-in person must say.
 #[derive(Clone, Debug)]
@@ -29,71 +23,7 @@ pub struct Expected {
     /// The client ID that the load balancer signs people in with.
     pub client: String,
     /// The claim that lists groups, such as `cognito:groups`.
-    pub groups_claim: String,
-}
-
-/// An RSA verification key.
-#[derive(Clone, Debug)]
-pub struct RsaKey(ParsedPublicKey);
-
-/// A pool's keys by `kid`.
-#[derive(Clone, Debug, Default)]
-pub struct Jwks(HashMap<String, RsaKey>);
-
-#[derive(Deserialize)]
-struct RawJwks {
-    keys: Vec<RawJwk>,
-}
-
-#[derive(Deserialize)]
-struct RawJwk {
-    kty: String,
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    key_use: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-}
-
-impl Jwks {
-    /// Reads a JWKS (RFC 7517); keys that are not for RS256 signatures are left out.
-    ///
-    /// # Errors
-    /// [`TokenError::Key`] when the text is no JWKS or holds over [`MAX_KEYS`] keys.
-    pub fn parse(json: &[u8]) -> Result<Self, TokenError> {
-        let Object(raw) = serde_json::from_slice::<Object<RawJwks>>(json)
-            .map_err(|_| TokenError::Key("it is not a JWKS"))?;
-        if raw.keys.len() > MAX_KEYS {
-            return Err(TokenError::Key("the JWKS holds too many keys"));
-        }
-        let mut keys = HashMap::new();
-        for (kid, key) in raw.keys.into_iter().filter_map(rs256_key) {
-            // Of two keys by one name the first counts, as in AWS's own verifier.
-            keys.entry(kid).or_insert(key);
-        }
-        Ok(Self(keys))
-    }
-
-    /// Returns the key called `kid`.
-    #[must_use]
-    pub fn get(&self, kid: &str) -> Option<&RsaKey> {
-        self.0.get(kid)
-    }
-}
-
-fn rs256_key(raw: RawJwk) -> Option<(String, RsaKey)> {
-    let signs = raw.kty == "RSA"
-        && raw.alg.is_none_or(|alg| alg == "RS256")
-        && raw.key_use.is_none_or(|key_use| key_use == "sig");
-    if !signs {
-        return None;
-    }
-    let (modulus, exponent) = (jose::decode(&raw.n?).ok()?, jose::decode(&raw.e?).ok()?);
-    let key = PublicKeyComponents { n: modulus, e: exponent }
-        .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
-        .ok()?;
-    Some((raw.kid?, RsaKey(key)))
+    pub groups_claim: ClaimPath,
 }
 
 #[derive(Deserialize)]
@@ -134,16 +64,17 @@ pub fn key_id(token: &str) -> Result<String, TokenError> {
 /// [`TokenError`] names the first check that failed.
 pub fn verify(
     token: &str,
-    key: &RsaKey,
+    key: &VerificationKey,
     expected: &Expected,
     subject: &Subject,
     now: EpochSeconds,
 ) -> Result<Vec<String>, TokenError> {
     let compact = jose::split(token)?;
     check_header(&jose::parse(&compact.header)?)?;
-    key.0
-        .verify_sig(compact.signing_input.as_bytes(), &compact.signature)
-        .map_err(|_| TokenError::Signature)?;
+    if key.algorithm() != Algorithm::Rs256 {
+        return Err(TokenError::Algorithm { expected: "RS256" });
+    }
+    key.verify(compact.signing_input.as_bytes(), &compact.signature)?;
     let payload: Payload = jose::parse(&compact.payload)?;
     check_payload(&payload, expected, subject, now)?;
     jose::string_list(&compact.payload, &expected.groups_claim)

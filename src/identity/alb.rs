@@ -11,12 +11,10 @@
 //! that *some* load balancer signed, with whatever claims and issuer its owner chose. The `signer`
 //! ARN alone tells ours from a stranger's, hence at least one exact ARN is always expected.
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
-use p256::elliptic_curve::sec1::ToEncodedPoint as _;
-use p256::pkcs8::DecodePublicKey as _;
 use serde::Deserialize;
 
-use super::jose::{self, Present, TokenError};
+use super::jose::{self, ClaimPath, Present, TokenError};
+use super::keys::{Algorithm, VerificationKey};
 use super::{Email, Subject};
 use crate::clock::EpochSeconds;
 use crate::json;
@@ -31,7 +29,7 @@ pub struct Expected {
     /// The issuer of the provider behind the load balancer, if one is pinned.
     pub issuer: Option<String>,
     /// The claim of the payload that holds groups, for providers that put them there.
-    pub groups_claim: Option<String>,
+    pub groups_claim: Option<ClaimPath>,
 }
 
 /// The ID of a load balancer's signing key: a UUID, hence safe to put into a URL.
@@ -56,25 +54,6 @@ impl KeyId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// A load balancer's public key, P-256.
-#[derive(Clone, Debug)]
-pub struct PublicKey(ParsedPublicKey);
-
-impl PublicKey {
-    /// Reads the PEM text that the key service serves.
-    ///
-    /// # Errors
-    /// [`TokenError::Key`] for anything but one P-256 key.
-    pub fn from_pem(pem: &str) -> Result<Self, TokenError> {
-        let malformed = TokenError::Key("it is not a P-256 public key in PEM");
-        let key =
-            p256::PublicKey::from_public_key_pem(pem.trim()).map_err(|_| malformed.clone())?;
-        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.to_encoded_point(false))
-            .map(Self)
-            .map_err(|_| malformed)
     }
 }
 
@@ -139,16 +118,17 @@ pub fn key_id(token: &str, expected: &Expected, now: EpochSeconds) -> Result<Key
 /// the payload is read.
 pub fn verify(
     token: &str,
-    key: &PublicKey,
+    key: &VerificationKey,
     expected: &Expected,
     now: EpochSeconds,
 ) -> Result<Claims, TokenError> {
     let compact = jose::split(token)?;
     let header: Header = jose::parse(&compact.header)?;
     check_header(&header, expected, now)?;
-    key.0
-        .verify_sig(compact.signing_input.as_bytes(), &compact.signature)
-        .map_err(|_| TokenError::Signature)?;
+    if key.algorithm() != Algorithm::Es256 {
+        return Err(TokenError::Algorithm { expected: "ES256" });
+    }
+    key.verify(compact.signing_input.as_bytes(), &compact.signature)?;
     read_claims(&compact.payload, &header, expected, now)
 }
 

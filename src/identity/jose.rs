@@ -1,5 +1,7 @@
 //! What the token dialects share: splitting, decoding, and the errors.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -19,12 +21,15 @@ pub enum TokenError {
     /// Not three base64url segments around JSON.
     #[error("the token is malformed: {0}")]
     Malformed(&'static str),
-    /// An algorithm that this front never uses, `none` included.
+    /// An algorithm that this front or this key never uses, `none` included.
     #[error("the token's algorithm is not {expected}")]
     Algorithm {
-        /// The only algorithm accepted.
+        /// What is accepted.
         expected: &'static str,
     },
+    /// A token of another kind, such as a logout token.
+    #[error("the token's typ is that of another kind of token")]
+    Type,
     /// A header parameter that changes how the token must be read.
     #[error("the token's header holds crit, which asks for an extension that is not supported")]
     Critical,
@@ -37,17 +42,23 @@ pub enum TokenError {
     /// The signature is not the key's over these bytes.
     #[error("the token's signature is wrong")]
     Signature,
-    /// Another load balancer signed the token.
-    #[error("the token's signer is not a load balancer named in identity.alb.signer")]
+    /// Somebody else's load balancer or instance signed the token.
+    #[error("the token's signer is not one that is configured")]
     Signer,
     /// The token was made for another application.
-    #[error("the token was made for another client than identity.alb.client")]
+    #[error("the token was made for another client than the configured one")]
     Client,
+    /// The token was made for others to read.
+    #[error("the token was made for another audience than the configured one")]
+    Audience,
+    /// The token answers to another sign-in.
+    #[error("the token's nonce is not that of this sign-in")]
+    Nonce,
     /// The token comes from another provider.
     #[error("the token's issuer is not the configured one")]
     Issuer,
     /// An ID token or something else in the place of an access token.
-    #[error("the token's token_use is not access")]
+    #[error("the token's token_use is not the configured one")]
     Use,
     /// Past its time.
     #[error("the token expired {seconds} s ago")]
@@ -61,6 +72,9 @@ pub enum TokenError {
         /// How far off.
         seconds: u64,
     },
+    /// Longer-lived than any token of this front.
+    #[error("the token lives longer than any that this front issues")]
+    TooLongLived,
     /// Two times of expiry in one token.
     #[error("the expiry in the token's header and in its payload differ")]
     ExpiryMismatch,
@@ -152,8 +166,31 @@ pub(super) fn check_not_expired(
 }
 
 /// Reads a claim that lists strings; an absent claim lists none.
-pub(super) fn string_list(json: &[u8], name: &str) -> Result<Vec<String>, TokenError> {
+pub(super) fn string_list(json: &[u8], claim: &ClaimPath) -> Result<Vec<String>, TokenError> {
     let malformed = || TokenError::Malformed("its groups are not one list of strings");
-    let list: Vec<String> = json::field(json, name).map_err(|_| malformed())?.unwrap_or_default();
+    let list: Vec<String> = json::at(json, &claim.0).map_err(|_| malformed())?.unwrap_or_default();
     if list.len() > MAX_GROUPS { Err(malformed()) } else { Ok(list) }
+}
+
+/// Where in a token a claim is: its name, or the names on the way to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath(Vec<String>);
+
+impl ClaimPath {
+    /// Reads `groups`, or `realm_access.roles` for a claim in a claim. A name with a slash is a URL, as
+    /// some providers demand of their customers' claims, and one name whatever dots it has.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        if text.contains('/') {
+            return Self(vec![text.to_owned()]);
+        }
+        Self(text.split('.').map(ToOwned::to_owned).collect())
+    }
+}
+
+/// The name or the path, as it is configured.
+impl fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
 }

@@ -5,15 +5,18 @@
 
 pub mod access_token;
 pub mod alb;
+pub mod dialect;
 pub mod headers;
 mod jose;
+pub mod keys;
+pub mod signed;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::clock::EpochSeconds;
 
-pub use self::jose::TokenError;
+pub use self::jose::{ClaimPath, TokenError};
 
 /// How far the clocks of a token's issuer and of this machine may differ, in seconds.
 pub const CLOCK_SKEW_SECONDS: u64 = 30;
@@ -33,12 +36,33 @@ pub const MAX_GROUPS: usize = 1000;
 pub enum Front {
     /// An AWS Application Load Balancer's `x-amzn-oidc-data`.
     Alb,
+    /// AWS Verified Access.
+    VerifiedAccess,
+    /// Cloudflare Access.
+    CloudflareAccess,
+    /// Google's Identity-Aware Proxy.
+    GoogleIap,
+    /// Pomerium.
+    Pomerium,
+    /// A token in `Authorization`, of a script's.
+    Bearer,
+    /// Our own sign-in with an `OpenID` Provider.
+    Login,
+    /// A proxy that is believed without a signature, by its address and a shared secret.
+    InsecureProxy,
 }
 
 impl fmt::Display for Front {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Alb => "alb",
+            Self::VerifiedAccess => "verified-access",
+            Self::CloudflareAccess => "cloudflare-access",
+            Self::GoogleIap => "google-iap",
+            Self::Pomerium => "pomerium",
+            Self::Bearer => "bearer",
+            Self::Login => "login",
+            Self::InsecureProxy => "insecure-proxy",
         })
     }
 }
@@ -58,6 +82,14 @@ pub struct Identity {
     pub groups: BTreeSet<String>,
     /// When the token that says all this ends.
     pub expires: EpochSeconds,
+}
+
+impl Identity {
+    /// Whether both speak of one person: a subject is a name at its issuer only.
+    #[must_use]
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.subject == other.subject
+    }
 }
 
 /// A non-empty `sub` of bounded length without control characters.
@@ -119,6 +151,13 @@ impl Email {
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// With the word of whoever vouches for addresses at these domains, in lower case.
+    #[must_use]
+    pub fn vouched_for(mut self, domains: &[String]) -> Self {
+        self.verified |= domains.iter().any(|domain| domain == self.domain());
+        self
     }
 
     /// Returns what stands behind the `@`, in lower case.

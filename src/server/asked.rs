@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method};
 
 use super::error::ServeError;
 use super::record;
-use super::request::{Peer, RequestId, ledger};
+use super::request::{Peer, RequestId, SiteUrl, ledger};
 use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
 use crate::access::{Grant, Refusal, decide};
@@ -30,6 +30,7 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) id: RequestId,
+    url: BaseUrl,
     peer: Peer,
     sets_per_answer: usize,
     /// Read once, so that what was decided and what is signed agree to the second.
@@ -44,6 +45,10 @@ impl FromRequestParts<AppState> for Asked {
         Ok(Self {
             state: state.clone(),
             sets_per_answer: snapshot.config.limits.sets_per_answer,
+            url: parts.extensions.get().map_or_else(
+                || snapshot.config.site.public_url.clone(),
+                |SiteUrl(url)| url.clone(),
+            ),
             snapshot,
             method: parts.method.clone(),
             headers: parts.headers.clone(),
@@ -64,13 +69,15 @@ impl Asked {
         self.now
     }
 
-    pub(super) fn public_url(&self) -> &BaseUrl {
-        &self.snapshot.config.site.public_url
+    /// The site's URL that the request came by.
+    pub(super) const fn public_url(&self) -> &BaseUrl {
+        &self.url
     }
 
     pub(super) async fn identity(&self) -> Result<Option<Identity>, ServeError> {
-        let front = &self.snapshot.config.alb;
-        Ok(self.state.authenticator().authenticate(&self.headers, front).await?)
+        let fronts = &self.snapshot.config.fronts;
+        let host = self.url.host();
+        Ok(self.state.authenticator().authenticate(&self.headers, host, fronts).await?)
     }
 
     fn address(&self) -> Option<IpAddr> {
@@ -161,7 +168,7 @@ impl Asked {
         issuer::Request {
             grant,
             identity,
-            host: config.site.public_url.host(),
+            host: self.url.host(),
             distributions: &config.distributions,
             key,
             hash: config.keys.hash,

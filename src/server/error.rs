@@ -155,6 +155,12 @@ impl ServeError {
                 "The load balancer let this request through without signing anybody in. Its rule \
                  for /session/login must authenticate.",
             ),
+            Self::Authn(AuthnError::Conflict(..)) => say(
+                StatusCode::UNAUTHORIZED,
+                "credentials-conflict",
+                "Two credentials speak of different people",
+                "Sign out of one of them and try again.",
+            ),
             Self::Authn(AuthnError::Refused { .. }) => say(
                 StatusCode::UNAUTHORIZED,
                 "credential-refused",
@@ -198,7 +204,7 @@ impl ServeError {
                 StatusCode::MISDIRECTED_REQUEST,
                 "unknown-host",
                 "This host name is not served here",
-                "The service answers under the name in its public_url only.",
+                "The service answers under the names in its public_url and other_urls only.",
             ),
             Self::NotFound => say(
                 StatusCode::NOT_FOUND,

@@ -37,6 +37,10 @@ impl fmt::Display for RequestId {
     }
 }
 
+/// By which of the site's URLs the request came.
+#[derive(Clone, Debug)]
+pub(super) struct SiteUrl(pub(super) BaseUrl);
+
 /// The address of the connection's other end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);

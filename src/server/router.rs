@@ -12,10 +12,11 @@ use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
 
 use super::error::ServeError;
-use super::request::RequestId;
+use super::request::{RequestId, SiteUrl};
 use super::snapshot::NotSigning;
 use super::state::AppState;
 use super::{session, verify, viewer};
+use crate::config::Site;
 use crate::policy::BaseUrl;
 use crate::telemetry::Route;
 
@@ -111,8 +112,9 @@ async fn limited(
     }
     let snapshot = state.snapshot();
     let limits = &snapshot.config.limits;
-    check_host(&request, &snapshot.config.site.public_url)?;
-    let request = read_body(request, limits.body_bytes, limits.body_timeout).await?;
+    let url = asked_url(&request, &snapshot.config.site)?.clone();
+    let mut request = read_body(request, limits.body_bytes, limits.body_timeout).await?;
+    request.extensions_mut().insert(SiteUrl(url));
     let _admitted = state.admit(limits.requests).ok_or(ServeError::Busy)?;
     // Everyone who has arrived takes a place, or is turned away, before the costly part of anyone's
     // work begins. Else those who wait would do so unseen, and the longer the more they are.
@@ -122,28 +124,31 @@ async fn limited(
         .map_err(|_| ServeError::Timeout)
 }
 
-/// One name, spelled one way: answers depend on it, and caches and cookies on what browsers make of it.
-fn check_host(request: &Request, public_url: &BaseUrl) -> Result<(), ServeError> {
+/// By which of the site's names the request came, spelled one way: answers depend on it, and caches and
+/// cookies on what browsers make of it.
+fn asked_url<'s>(request: &Request, site: &'s Site) -> Result<&'s BaseUrl, ServeError> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().ok(),
         (None, _) => request.uri().authority().map(axum::http::uri::Authority::as_str),
         (Some(_), Some(_)) => None,
     };
-    let matches = host.is_some_and(|host| {
-        host.eq_ignore_ascii_case(public_url.authority())
-            || (!public_url.has_port() && host.eq_ignore_ascii_case(&with_default_port(public_url)))
-    });
+    let host = host.ok_or(ServeError::UnknownHost)?;
     let target = request.uri().authority().map(axum::http::uri::Authority::as_str);
-    if matches && target.is_none_or(|target| Some(target) == host) {
-        return Ok(());
+    if target.is_some_and(|target| target != host) {
+        return Err(ServeError::UnknownHost);
     }
-    Err(ServeError::UnknownHost)
+    site.urls().find(|url| is_named(url, host)).ok_or(ServeError::UnknownHost)
 }
 
-fn with_default_port(public_url: &BaseUrl) -> String {
-    let port = if public_url.as_str().starts_with("https:") { 443 } else { 80 };
-    format!("{}:{port}", public_url.host())
+fn is_named(url: &BaseUrl, host: &str) -> bool {
+    host.eq_ignore_ascii_case(url.authority())
+        || (!url.has_port() && host.eq_ignore_ascii_case(&with_default_port(url)))
+}
+
+fn with_default_port(url: &BaseUrl) -> String {
+    let port = if url.as_str().starts_with("https:") { 443 } else { 80 };
+    format!("{}:{port}", url.host())
 }
 
 /// Nothing here needs a body; one that is sent all the same is counted, within its limits, and dropped.

@@ -130,7 +130,9 @@ fn log_out(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
     let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let path = return_to::parse(wishes.return_to.as_deref().unwrap_or("/"), public_url)?;
     let mut lines = asked.clearing_lines();
-    lines.extend(expire_load_balancer_session(&asked.snapshot.config.alb.session_cookie));
+    if let Some(alb) = &asked.snapshot.config.fronts.alb {
+        lines.extend(expire_load_balancer_session(&alb.session_cookie));
+    }
     let response = if is_navigation(&asked.headers) {
         see_other(&path)
     } else {

@@ -125,7 +125,9 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn refusal(error: &ServeError) -> Response {
     match error {
-        ServeError::Authn(AuthnError::Refused { .. }) => StatusCode::FORBIDDEN.into_response(),
+        ServeError::Authn(AuthnError::Refused { .. } | AuthnError::Conflict(..)) => {
+            StatusCode::FORBIDDEN.into_response()
+        }
         _ => error.status().into_response(),
     }
 }

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::super::people::PEOPLE;
 use super::super::testing::{ARN, Browser, Site, bind, echoed, location};
 use super::*;
-use crate::identity::{Subject, access_token, alb};
+use crate::identity::keys::{Algorithm, Jwks, VerificationKey};
+use crate::identity::{ClaimPath, Subject, access_token, alb};
 
 /// Verifies what reached the target, with keys fetched as edgemint fetches them.
 async fn verified(
@@ -19,23 +20,23 @@ async fn verified(
         signers: vec![ARN.to_owned()],
         client: "demo-client".to_owned(),
         issuer: Some(endpoints.issuer.clone()),
-        groups_claim: Some("cognito:groups".to_owned()),
+        groups_claim: Some(ClaimPath::parse("cognito:groups")),
     };
     let now = site.clock.now();
     let token = got[ALB_CLAIMS][0].as_str().unwrap();
     let kid = alb::key_id(token, &expected, now).unwrap();
     let pem = browser.get(&format!("{}/{}", site.public_keys, kid.as_str())).await;
     assert_eq!(pem.headers()["content-type"], "text/plain");
-    let key = alb::PublicKey::from_pem(&pem.text().await.unwrap()).unwrap();
+    let key = VerificationKey::from_pem(Algorithm::Es256, &pem.text().await.unwrap()).unwrap();
     let claims = alb::verify(token, &key, &expected, now).unwrap();
 
     let expected = access_token::Expected {
         issuer: endpoints.issuer.clone(),
         client: "demo-client".to_owned(),
-        groups_claim: "cognito:groups".to_owned(),
+        groups_claim: ClaimPath::parse("cognito:groups"),
     };
     let jwks = browser.get(&endpoints.jwks).await.bytes().await.unwrap();
-    let jwks = access_token::Jwks::parse(&jwks).unwrap();
+    let jwks = Jwks::parse(&jwks).unwrap();
     let token = got[ALB_ACCESS_TOKEN][0].as_str().unwrap();
     let key = jwks.get(&access_token::key_id(token).unwrap()).unwrap();
     let subject = Subject::parse(got[ALB_SUBJECT][0].as_str().unwrap()).unwrap();

@@ -1,6 +1,7 @@
 use super::*;
 use crate::demo::people::PEOPLE;
-use crate::identity::{Subject, access_token, alb};
+use crate::identity::keys::{Algorithm, Jwks, VerificationKey};
+use crate::identity::{ClaimPath, Subject, access_token, alb};
 
 const NOW: EpochSeconds = EpochSeconds(1_800_000_000);
 const ARN: &str =
@@ -12,7 +13,7 @@ fn expected() -> alb::Expected {
         signers: vec![ARN.to_owned()],
         client: "client".to_owned(),
         issuer: Some(ISSUER.to_owned()),
-        groups_claim: Some("cognito:groups".to_owned()),
+        groups_claim: Some(ClaimPath::parse("cognito:groups")),
     }
 }
 
@@ -59,7 +60,7 @@ fn claims_are_padded_and_their_header_is_in_aws_order() {
 fn claims_pass_the_verifier_and_hold_no_groups() {
     let signer = ClaimsSigner::generate().unwrap();
     let token = mint(&signer);
-    let key = alb::PublicKey::from_pem(signer.public_key_pem()).unwrap();
+    let key = VerificationKey::from_pem(Algorithm::Es256, signer.public_key_pem()).unwrap();
     assert_eq!(alb::key_id(&token, &expected(), NOW).unwrap().as_str(), signer.kid());
     let claims = alb::verify(&token, &key, &expected(), NOW).unwrap();
     assert_eq!(claims.subject.as_str(), PEOPLE[0].id);
@@ -67,19 +68,19 @@ fn claims_pass_the_verifier_and_hold_no_groups() {
     assert!(claims.groups.is_empty());
 
     let other = ClaimsSigner::generate().unwrap();
-    let key = alb::PublicKey::from_pem(other.public_key_pem()).unwrap();
+    let key = VerificationKey::from_pem(Algorithm::Es256, other.public_key_pem()).unwrap();
     assert!(alb::verify(&token, &key, &expected(), NOW).is_err());
 }
 
 #[test]
 fn access_tokens_pass_the_verifier_and_hold_the_groups() {
     let signer = AccessTokenSigner::generate().unwrap();
-    let jwks = access_token::Jwks::parse(signer.jwks_json().as_bytes()).unwrap();
+    let jwks = Jwks::parse(signer.jwks_json().as_bytes()).unwrap();
     let key = jwks.get(signer.kid()).unwrap();
     let expected = access_token::Expected {
         issuer: ISSUER.to_owned(),
         client: "client".to_owned(),
-        groups_claim: "cognito:groups".to_owned(),
+        groups_claim: ClaimPath::parse("cognito:groups"),
     };
     let facts = AccessTokenFacts {
         issuer: ISSUER,

@@ -2,7 +2,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use edgemint::demo::people::Person;
 use edgemint::demo::tokens::{AccessTokenFacts, AccessTokenSigner};
-use edgemint::identity::access_token::{self, Jwks};
+use edgemint::identity::ClaimPath;
+use edgemint::identity::access_token;
+use edgemint::identity::keys::Jwks;
 use edgemint::identity::{Subject, TokenError};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
@@ -74,7 +76,7 @@ impl Pool {
         let expected = access_token::Expected {
             issuer: ISSUER.to_owned(),
             client: CLIENT.to_owned(),
-            groups_claim: "cognito:groups".to_owned(),
+            groups_claim: ClaimPath::parse("cognito:groups"),
         };
         let jwks = Jwks::parse(self.jwks.to_string().as_bytes())?;
         let kid = access_token::key_id(token)?;

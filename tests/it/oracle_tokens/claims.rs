@@ -1,5 +1,6 @@
 use edgemint::demo::tokens::{ClaimsHeader, ClaimsSigner};
 use edgemint::identity::alb::{self, Claims};
+use edgemint::identity::keys::{Algorithm, VerificationKey};
 use edgemint::identity::{MAX_TOKEN_BYTES, TokenError};
 use serde_json::{Map, Value, json};
 
@@ -84,7 +85,7 @@ impl Alb {
         if kid.as_str() != self.signer.kid() {
             return Err(TokenError::Key("the key service does not have it"));
         }
-        let key = alb::PublicKey::from_pem(self.signer.public_key_pem())?;
+        let key = VerificationKey::from_pem(Algorithm::Es256, self.signer.public_key_pem())?;
         alb::verify(token, &key, &expected, NOW)
     }
 

@@ -9,6 +9,7 @@ use edgemint::authn::browser_address;
 use edgemint::clock::EpochSeconds;
 use edgemint::config::{self, Environment};
 use edgemint::cookies::{LEDGER_PREFIX, Ledger, named_values};
+use edgemint::identity::keys::{Algorithm, Jwks, VerificationKey};
 use edgemint::identity::{access_token, alb};
 use edgemint::policy::{BaseUrl, Custom, Policy, Resource, base64 as cloudfront, parse_custom};
 use edgemint::signing::verify::{EdgeRequest, TrustedKeys, verify};
@@ -193,8 +194,8 @@ proptest! {
         };
         let _ = alb::key_id(&alb, &expected, EpochSeconds(1));
         let _ = access_token::key_id(&access);
-        let _ = access_token::Jwks::parse(&jwks);
-        let _ = alb::PublicKey::from_pem(&String::from_utf8_lossy(&jwks));
+        let _ = Jwks::parse(&jwks);
+        let _ = VerificationKey::from_pem(Algorithm::Es256, &String::from_utf8_lossy(&jwks));
     }
 
     #[test]
@@ -290,7 +291,7 @@ fn large_and_deep_inputs_are_refused_at_once() {
         assert!(!ledger.lists_others_than(&[]), "{piece}");
         assert!(parse_custom(text.as_bytes()).is_err(), "{piece}");
         assert!(access_token::key_id(&text).is_err(), "{piece}");
-        assert!(access_token::Jwks::parse(text.as_bytes()).is_err(), "{piece}");
+        assert!(Jwks::parse(text.as_bytes()).is_err(), "{piece}");
         assert!(PathPrefix::parse(&format!("/{text}/")).is_err(), "{piece}");
         assert!(Resource::parse(&format!("https://h/{text}")).is_err(), "{piece}");
         assert!(BaseUrl::parse(&format!("https://{text}")).is_err(), "{piece}");
