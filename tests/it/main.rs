@@ -15,6 +15,8 @@ mod docs;
 mod eventbridge;
 /// The service follows its key ring, in a folder and in Parameter Store.
 mod following;
+/// Every signed front but the load balancer, through the router.
+mod fronts;
 /// What the fuzz targets assert, over their corpus.
 mod fuzz_corpus;
 /// The fuzz targets themselves.
@@ -35,6 +37,8 @@ mod layering;
 mod limits;
 /// An AWS on this machine.
 mod ministack;
+/// Mints tokens in the dialect of any signed front.
+mod minter;
 /// AWS's own signers sign the same bytes, and verify ours.
 mod oracle_signing;
 /// AWS's own verifier accepts and refuses the tokens that we do.
