@@ -10,10 +10,12 @@
 mod alb;
 mod fetch;
 mod forwarded;
+mod insecure_proxy;
 mod key_cache;
 mod keys;
 mod signed;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -70,10 +72,13 @@ impl AuthnError {
 pub enum RefusedReason {
     /// A header that may stand once stands twice.
     #[error("the header {0} arrived more than once")]
-    Duplicate(&'static str),
+    Duplicate(String),
     /// A header that is not visible ASCII.
     #[error("the header {0} holds bytes that no token has")]
-    NotText(&'static str),
+    NotText(String),
+    /// The headers of an unsigned front, from somebody else.
+    #[error("the headers come from another address than the proxy's, or without its secret")]
+    NotTheProxy,
     /// The claims token.
     #[error("claims token: {0}")]
     Claims(#[source] TokenError),
@@ -86,6 +91,17 @@ pub enum RefusedReason {
     /// The key service knows no such key.
     #[error("the token's kid is unknown to the key service")]
     UnknownKey,
+}
+
+/// What a request presents.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented<'r> {
+    /// Its headers.
+    pub headers: &'r HeaderMap,
+    /// The one of the site's names that it came by.
+    pub host: &'r str,
+    /// The other end of its connection.
+    pub peer: IpAddr,
 }
 
 /// Verifies identities. Its caches outlive every reload of the configuration.
@@ -103,16 +119,16 @@ impl Authenticator {
         Self { clock, keys }
     }
 
-    /// Returns who is asking at `host`, one of the site's names, or `None` if nobody is signed in.
+    /// Returns who is asking, or `None` if nobody is signed in.
     ///
     /// # Errors
     /// [`AuthnError`] when a credential is there and cannot be believed.
     pub async fn authenticate(
         &self,
-        headers: &HeaderMap,
-        host: &str,
+        presented: &Presented<'_>,
         fronts: &Fronts,
     ) -> Result<Option<Identity>, AuthnError> {
+        let Presented { headers, host, .. } = *presented;
         let mut known = Known::default();
         if let Some(front) = fronts.alb.as_ref().filter(|front| front.hosts.contain(host)) {
             known.add(self.authenticate_alb(headers, front).await?)?;
@@ -124,6 +140,11 @@ impl Authenticator {
                 .filter(|front| front.front() == kind && front.hosts.contain(host))
                 .collect();
             known.add(self.authenticate_signed(headers, kind, &believed).await?)?;
+        }
+        if let Some(proxy) =
+            fronts.insecure_proxy.as_ref().filter(|proxy| proxy.hosts.contain(host))
+        {
+            known.add(self.authenticate_by_proxy(presented, proxy)?)?;
         }
         Ok(known.0)
     }
@@ -151,13 +172,13 @@ impl Known {
 fn single<'a>(
     headers: &'a HeaderMap,
     front: Front,
-    name: &'static str,
+    name: &str,
 ) -> Result<Option<&'a str>, AuthnError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(AuthnError::refused(front, RefusedReason::Duplicate(name)));
+        return Err(AuthnError::refused(front, RefusedReason::Duplicate(name.to_owned())));
     }
-    let not_text = |_| AuthnError::refused(front, RefusedReason::NotText(name));
+    let not_text = |_| AuthnError::refused(front, RefusedReason::NotText(name.to_owned()));
     value.to_str().map(Some).map_err(not_text)
 }

@@ -1,6 +1,7 @@
 //! `[identity]`: what vouches for people.
 
 use super::alb::{self, AlbFront};
+use super::insecure_proxy::{self, InsecureProxy};
 use super::raw;
 use super::signed::{self, SignedFront};
 use super::site::Site;
@@ -13,6 +14,8 @@ pub struct Fronts {
     pub alb: Option<AlbFront>,
     /// The other signed fronts.
     pub signed: Vec<SignedFront>,
+    /// A proxy that signs nothing.
+    pub insecure_proxy: Option<InsecureProxy>,
 }
 
 pub(super) fn check(
@@ -29,8 +32,14 @@ pub(super) fn check(
         return None;
     }
     let alb = raw.alb.clone().map(|raw| alb::check(raw, site, problems));
+    let proxy = raw.insecure_proxy.clone().map(|raw| insecure_proxy::check(raw, site, problems));
     let signed = signed::check(raw, site, problems);
-    Some(Fronts { alb: alb.map_or(Some(None), |checked| checked.map(Some))?, signed })
+    // A table that is wrong leaves its problem, and no configuration.
+    Some(Fronts {
+        alb: alb.map_or(Some(None), |checked| checked.map(Some))?,
+        signed,
+        insecure_proxy: proxy.map_or(Some(None), |checked| checked.map(Some))?,
+    })
 }
 
 fn is_empty(raw: &raw::Identity) -> bool {
@@ -40,4 +49,5 @@ fn is_empty(raw: &raw::Identity) -> bool {
         && raw.google_iap.is_none()
         && raw.pomerium.is_none()
         && raw.bearer.as_ref().is_none_or(Vec::is_empty)
+        && raw.insecure_proxy.is_none()
 }

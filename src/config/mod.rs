@@ -10,6 +10,7 @@ mod environment;
 mod fetched;
 mod fronts;
 mod hosts;
+mod insecure_proxy;
 mod keys;
 mod limits;
 mod log;
@@ -30,6 +31,7 @@ pub use self::environment::{Environment, handed_over_listeners, process_environm
 pub use self::fetched::KeyUrl;
 pub use self::fronts::Fronts;
 pub use self::hosts::Hosts;
+pub use self::insecure_proxy::InsecureProxy;
 pub use self::keys::{KeySource, Keys, ParameterPath};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};

@@ -63,6 +63,8 @@ pub struct Identity {
     pub pomerium: Option<Pomerium>,
     /// Issuers of scripts' tokens.
     pub bearer: Option<Vec<Bearer>>,
+    /// A proxy that signs nothing.
+    pub insecure_proxy: Option<InsecureProxy>,
 }
 
 /// `[identity.alb]`.
@@ -185,6 +187,30 @@ pub struct Bearer {
     pub token_use: Option<String>,
     /// The claim that lists groups.
     pub groups: Option<String>,
+    /// Domains whose addresses count as verified.
+    pub verified_email_domains: Option<Vec<String>>,
+    /// Under which names it is believed.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// `[identity.insecure_proxy]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct InsecureProxy {
+    /// Where the proxy connects from.
+    pub peers: Option<Vec<String>>,
+    /// The digest of the secret that it sends along.
+    pub secret_sha256: Option<String>,
+    /// The header that carries the secret.
+    pub secret_header: Option<String>,
+    /// Whose name for people its subjects are.
+    pub issuer: Option<String>,
+    /// The header that carries the subject.
+    pub subject_header: Option<String>,
+    /// The header that carries the e-mail address.
+    pub email_header: Option<String>,
+    /// The header that carries groups.
+    pub groups_header: Option<String>,
     /// Domains whose addresses count as verified.
     pub verified_email_domains: Option<Vec<String>>,
     /// Under which names it is believed.

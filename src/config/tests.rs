@@ -150,7 +150,7 @@ fn without_any_front_nothing_starts() {
     }
 }
 
-const FRONTS: [(&str, &[&str]); 5] = [
+const FRONTS: [(&str, &[&str]); 6] = [
     (
         "[identity.verified_access]\nregion = \"us-east-1\"\n\
          signer = [\"arn:aws:ec2:us-east-1:123456789012:verified-access-instance/vai-1\"]",
@@ -171,6 +171,11 @@ const FRONTS: [(&str, &[&str]); 5] = [
          jwks_url = \"https://login.example.org/keys\"",
         &["issuer", "audience", "jwks_url"],
     ),
+    (
+        "[identity.insecure_proxy]\npeers = [\"10.0.0.7\", \"fd00::/64\"]\nissuer = \"https://p.example.org\"\n\
+         secret_sha256 = \"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\"",
+        &["peers", "issuer", "secret_sha256"],
+    ),
 ];
 
 #[test]
@@ -185,7 +190,16 @@ fn every_front_stands_alone_and_lacks_nothing_that_binds_it() {
             let table = front.lines().next().unwrap().trim_matches(['[', ']']);
             assert!(text.contains(table) && text.contains(key), "{text}");
         }
-        for (from, to) in [("[\"", "[]#"), ("https://", "http://"), (":123456789012:", "::")] {
+        for (from, to) in [
+            ("[\"", "[]#"),
+            ("issuer = \"https://l", "issuer = \"http://l"),
+            ("team = \"https://", "team = \"http://"),
+            ("url = \"https://", "url = \"http://"),
+            (":123456789012:", "::"),
+            ("10.0.0.7", "0.0.0.0/0"),
+            ("10.0.0.7", "proxy"),
+            ("2bb8", "2bb"),
+        ] {
             let wrong = front.replace(from, to);
             assert!(wrong == front || parse_with(&fronted(&wrong), &[]).is_err(), "{wrong}");
         }

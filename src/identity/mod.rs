@@ -7,6 +7,7 @@ pub mod access_token;
 pub mod alb;
 pub mod dialect;
 pub mod headers;
+pub mod insecure_proxy;
 mod jose;
 pub mod keys;
 pub mod signed;

@@ -14,7 +14,7 @@ use super::request::{Peer, RequestId, SiteUrl, ledger};
 use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
 use crate::access::{Grant, Refusal, decide};
-use crate::authn::{AuthnError, browser_address};
+use crate::authn::{AuthnError, Presented, browser_address};
 use crate::clock::EpochSeconds;
 use crate::cookies::Ledger;
 use crate::identity::Identity;
@@ -76,8 +76,9 @@ impl Asked {
 
     pub(super) async fn identity(&self) -> Result<Option<Identity>, ServeError> {
         let fronts = &self.snapshot.config.fronts;
-        let host = self.url.host();
-        Ok(self.state.authenticator().authenticate(&self.headers, host, fronts).await?)
+        let presented =
+            Presented { headers: &self.headers, host: self.url.host(), peer: self.peer.0 };
+        Ok(self.state.authenticator().authenticate(&presented, fronts).await?)
     }
 
     fn address(&self) -> Option<IpAddr> {

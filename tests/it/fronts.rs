@@ -265,3 +265,49 @@ async fn verified_access_with_identity_center_says_who_in_a_form_of_its_own() {
     assert_eq!(status(true).await, 200);
     assert_eq!(status(false).await, 403);
 }
+
+/// The site of the other tests behind a proxy on this machine, which a router without connections sees as
+/// its peer.
+fn behind_proxy(peer: &str) -> App {
+    let front = format!(
+        "[identity.insecure_proxy]\npeers = [\"{peer}\"]\nissuer = \"https://login.example.org\"\n\
+         secret_sha256 = \"2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b\"\n\
+         verified_email_domains = [\"atlas.example\"]\n\n[[distribution]]"
+    );
+    App::with(&CONFIG.replacen("[[distribution]]", &front, 1))
+}
+
+fn said(name: &'static str, value: &str) -> (&'static str, String) {
+    (name, value.to_owned())
+}
+
+#[tokio::test]
+async fn an_unsigned_header_is_believed_from_the_proxys_address_and_with_its_secret_only() {
+    let app = behind_proxy("127.0.0.1");
+    let secret = said("x-edgemint-proxy-secret", "secret");
+    let ada = said("x-forwarded-user", "ada");
+    let groups = said("x-forwarded-groups", "lab-b, lab-a,");
+    let answer = ask(&app, &[secret.clone(), ada.clone(), groups.clone()]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["resources"].as_array().unwrap().len(), 2);
+    let mail = said("x-forwarded-email", "dana@atlas.example");
+    assert_eq!(ask(&app, &[secret.clone(), ada.clone(), mail]).await.status, 200);
+    for wrong in [
+        vec![ada.clone(), groups.clone()],
+        vec![said("x-edgemint-proxy-secret", "Secret"), ada.clone()],
+        vec![said("x-edgemint-proxy-secret", ""), ada.clone()],
+        vec![secret.clone(), secret.clone(), ada.clone()],
+        vec![secret.clone(), ada.clone(), said("x-forwarded-user", "ben")],
+        vec![secret.clone(), ada.clone(), groups.clone(), groups.clone()],
+        vec![secret.clone(), said("x-forwarded-user", "")],
+    ] {
+        let answer = ask(&app, &wrong).await;
+        assert_eq!(answer.json()["type"], "urn:edgemint:problem:credential-refused", "{wrong:?}");
+    }
+    for nobody in [vec![secret.clone()], vec![secret.clone(), said("x_forwarded_user", "ada")]] {
+        let answer = ask(&app, &nobody).await;
+        assert_eq!(answer.json()["type"], "urn:edgemint:problem:not-signed-in", "{nobody:?}");
+    }
+    let elsewhere = behind_proxy("10.0.0.7");
+    assert_eq!(ask(&elsewhere, &[secret, ada, groups]).await.status, 401);
+}
