@@ -6,7 +6,7 @@ use serde_json::json;
 use super::output::{say, say_json};
 use super::{ConfigFile, Done};
 use crate::access::{Allow, Rule};
-use crate::config::{Config, ConfigError, process_environment};
+use crate::config::{Config, ConfigError, Fronts, process_environment};
 use crate::server::{Snapshot, SnapshotError};
 
 #[derive(Debug, Args)]
@@ -60,6 +60,12 @@ fn problems(error: &SnapshotError) -> Vec<serde_json::Value> {
 fn describe(snapshot: &Snapshot) {
     let config = &snapshot.config;
     line("viewer", config.site.public_url.as_str());
+    for url in &config.site.other_urls {
+        line("", &format!("{url}, the same viewer"));
+    }
+    for front in describe_fronts(&config.fronts) {
+        line("front", &front);
+    }
     for distribution in &config.distributions {
         let cookies = distribution.cookie_domain.as_ref().map_or_else(
             || "cookies for this host only".to_owned(),
@@ -88,6 +94,23 @@ fn describe(snapshot: &Snapshot) {
     for advice in advice(config) {
         line("note", &advice);
     }
+}
+
+/// Whose word is taken for who somebody is.
+fn describe_fronts(fronts: &Fronts) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(alb) = &fronts.alb {
+        lines.push(format!("load balancer {}", alb.expected.signers.join(", ")));
+    }
+    for front in &fronts.signed {
+        let issuer = front.expected.issuer.as_deref().unwrap_or("any issuer");
+        lines.push(format!("{}, {issuer}", front.front()));
+    }
+    if let Some(proxy) = &fronts.insecure_proxy {
+        let peers: Vec<String> = proxy.peers.iter().map(ToString::to_string).collect();
+        lines.push(format!("unsigned headers from {}, with the secret", peers.join(", ")));
+    }
+    lines
 }
 
 fn describe_keys(snapshot: &Snapshot) -> String {
