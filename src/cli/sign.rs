@@ -15,7 +15,7 @@ use super::output::{note, say, say_json};
 use super::{Done, time};
 use crate::access::Grant;
 use crate::clock::{Clock as _, EpochSeconds, SystemClock};
-use crate::cookies::named_values;
+use crate::cookies::{cookie_file, cookie_header, named_values};
 use crate::policy::{Custom, Policy, Resource, parse_source_ip};
 use crate::signing::{HashAlgorithm, KeyPairId, PrivateKey, SignedPolicy, SigningKey, sign};
 
@@ -138,39 +138,19 @@ fn read_key(options: &Options) -> anyhow::Result<SigningKey> {
 }
 
 fn print_cookies(signed: &SignedPolicy, format: Format) -> anyhow::Result<()> {
-    let cookies = named_values(signed);
-    let pairs: Vec<String> =
-        cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     match format {
         Format::Json => {
-            let map: Map<String, Value> = cookies
+            let map: Map<String, Value> = named_values(signed)
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), Value::String(value)))
                 .collect();
             say_json(&map)?;
         }
-        Format::Header => say(&format!("Cookie: {}", pairs.join("; "))),
-        Format::Curl => say(&format!("--cookie '{}'", pairs.join("; "))),
-        Format::Netscape => {
-            say("# Netscape HTTP Cookie File");
-            for (name, value) in &cookies {
-                say(&netscape_line(signed.policy(), name, value));
-            }
-        }
+        Format::Header => say(&format!("Cookie: {}", cookie_header(signed))),
+        Format::Curl => say(&format!("--cookie '{}'", cookie_header(signed))),
+        Format::Netscape => say(cookie_file([signed]).trim_end()),
     }
     Ok(())
-}
-
-/// Domain, whether sub-domains too, path, whether over TLS only, expiry, name, value.
-fn netscape_line(policy: &Policy, name: &str, value: &str) -> String {
-    let resource = policy.resource().as_str();
-    let (scheme, rest) = resource.split_once("://").unwrap_or(("https", resource));
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority.split(':').next().unwrap_or(authority);
-    let fixed = path.split(['*', '?']).next().unwrap_or_default();
-    let folder = fixed.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let secure = if scheme == "https" { "TRUE" } else { "FALSE" };
-    format!("{host}\tFALSE\t/{folder}\t{secure}\t{}\t{name}\t{value}", policy.expires().0)
 }
 
 /// The order of AWS's own signers: policy or expiry, signature, key, digest.

@@ -2,6 +2,7 @@
 //!
 //! - [`CookieScope`]: the `Domain` and `Path` at which a set lives.
 //! - [`SignedSet`]: three or four CloudFront cookies that belong together.
+//! - [`ScriptCookie`]: the same cookies for programs that are no browser.
 //! - [`Ledger`]: what this browser was given, since the service cannot see it: CloudFront's cookies
 //!   live on another host or path than the one that set them.
 //!
@@ -12,6 +13,7 @@ mod attributes;
 mod header;
 mod ledger;
 mod scope;
+mod script;
 mod signed;
 
 pub use self::attributes::expire_load_balancer_session;
@@ -21,4 +23,5 @@ pub use self::ledger::{
     ledger_cookie_name,
 };
 pub use self::scope::CookieScope;
+pub use self::script::{ScriptCookie, cookie_file, cookie_header, script_cookies};
 pub use self::signed::{SignedSet, named_values};
