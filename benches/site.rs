@@ -117,6 +117,9 @@ resources = ["{DATA}/lab-a/*"]
 share = {share}
 [keys]
 source = "dir:keys"
+[limits]
+asks_per_minute_per_subject = 0
+asks_per_minute_per_address = 0
 [log]
 format = "json"
 "#

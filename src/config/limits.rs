@@ -40,6 +40,11 @@ pub struct Limits {
     pub sets_per_answer: usize,
     /// Fetches of verification keys per minute.
     pub key_fetches_per_minute: u32,
+    /// How often one person gets cookies in a minute; one more gets 429. 0: as often as they like.
+    pub asks_per_minute_per_subject: u32,
+    /// How often one address asks for cookies, sign-in or sign-out in a minute; one more gets 429.
+    /// 0: as often as it likes.
+    pub asks_per_minute_per_address: u32,
     /// Bytes of the viewer bundle, all of it in memory.
     pub bundle_bytes: u64,
 }
@@ -68,6 +73,7 @@ pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits
     let sets = within("limits.sets_per_answer", raw.sets_per_answer, 3, 1..=16, p);
     let fetches =
         within("limits.key_fetches_per_minute", raw.key_fetches_per_minute, 30, 1..=6000, p);
+    let [subject, address] = asks_per_minute(raw, p);
     let bundle_bytes = within("limits.bundle_bytes", raw.bundle_bytes, 512 << 20, 1..=64 << 30, p);
     Some(Limits {
         connections: size(connections?),
@@ -83,9 +89,24 @@ pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits
         signing_threads: size(signing_threads?),
         signing_queue: size(signing_queue?),
         sets_per_answer: size(sets?),
-        key_fetches_per_minute: u32::try_from(fetches?).unwrap_or(u32::MAX),
+        key_fetches_per_minute: number(fetches?),
+        asks_per_minute_per_subject: number(subject?),
+        asks_per_minute_per_address: number(address?),
         bundle_bytes: bundle_bytes?,
     })
+}
+
+/// What a person and an address may ask for. Labs share an address, and a page in every tab.
+fn asks_per_minute(raw: &raw::Limits, problems: &mut Problems) -> [Option<u64>; 2] {
+    [
+        ("limits.asks_per_minute_per_subject", raw.asks_per_minute_per_subject, 60),
+        ("limits.asks_per_minute_per_address", raw.asks_per_minute_per_address, 600),
+    ]
+    .map(|(key, value, default)| within(key, value, default, 0..=1_000_000, problems))
+}
+
+fn number(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn size(number: u64) -> usize {

@@ -5,6 +5,7 @@
 //! environment.
 
 mod alb;
+mod cors;
 mod distribution;
 mod environment;
 mod fetched;
@@ -26,6 +27,7 @@ mod viewer;
 use std::path::Path;
 
 pub use self::alb::{AlbFront, Groups};
+pub use self::cors::Cors;
 pub use self::distribution::Distribution;
 pub use self::environment::{Environment, handed_over_listeners, process_environment};
 pub use self::fetched::KeyUrl;
@@ -63,6 +65,8 @@ pub struct Config {
     pub rotation: Rotation,
     /// The viewer bundle, if there is one.
     pub viewer: Option<Viewer>,
+    /// Other origins whose scripts may ask for cookies.
+    pub cors: Cors,
     /// How the log is written.
     pub log: Log,
     /// Every limit.
@@ -137,6 +141,7 @@ fn check(
     let keys = keys::check(raw.keys, folder, credentials, problems);
     let rotation = rotation::check(raw.rotation, &distributions, site.as_ref(), problems);
     let viewer = viewer::check(raw.viewer, folder, problems);
+    let cors = cors::check(raw.cors.unwrap_or_default(), problems);
     let log = log::check(&raw.log.unwrap_or_default(), problems);
     let limits = limits::check(&raw.limits.unwrap_or_default(), problems);
     Some(Config {
@@ -147,6 +152,7 @@ fn check(
         keys: keys?,
         rotation: rotation?,
         viewer,
+        cors,
         log: log?,
         limits: limits?,
     })

@@ -41,6 +41,8 @@ pub struct Config {
     pub rotation: Option<Rotation>,
     /// The viewer bundle.
     pub viewer: Option<Viewer>,
+    /// Other origins whose scripts may ask.
+    pub cors: Option<Cors>,
     /// How the log is written.
     pub log: Option<Log>,
     /// Every limit.
@@ -301,6 +303,14 @@ pub struct Viewer {
     pub root: Option<String>,
 }
 
+/// `[cors]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Exact origins.
+    pub origins: Option<Vec<String>>,
+}
+
 /// `[log]`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -343,6 +353,10 @@ pub struct Limits {
     pub sets_per_answer: Option<u64>,
     /// Fetches of verification keys per minute.
     pub key_fetches_per_minute: Option<u64>,
+    /// What one person may ask for in a minute.
+    pub asks_per_minute_per_subject: Option<u64>,
+    /// What one address may ask for in a minute.
+    pub asks_per_minute_per_address: Option<u64>,
     /// Bytes of the viewer bundle.
     pub bundle_bytes: Option<u64>,
 }

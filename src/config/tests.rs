@@ -355,3 +355,32 @@ fn the_load_balancer_is_no_instance() {
         assert_eq!(config.rotation.instances.len(), 1);
     }
 }
+
+#[test]
+fn origins_are_exact_and_never_a_wildcard() {
+    let with = |origins: &str| format!("{MINIMAL}\n[cors]\norigins = [{origins:?}]\n");
+    for (origin, expected) in [
+        ("https://notebook.example.org", "https://notebook.example.org"),
+        ("https://notebook.example.org/", "https://notebook.example.org"),
+        ("https://notebook.example.org:8443", "https://notebook.example.org:8443"),
+        ("http://localhost:8888", "http://localhost:8888"),
+    ] {
+        let config = parse_with(&with(origin), &[]).unwrap();
+        assert_eq!(config.cors.origins[0].as_str(), expected);
+    }
+    for origin in [
+        "*",
+        "https://*.example.org",
+        "null",
+        "notebook.example.org",
+        "http://notebook.example.org",
+        "https://notebook.example.org/lab",
+        "https://notebook.example.org:443",
+        "https://Notebook.example.org",
+        "http://127.0.0.1:8888",
+        "",
+    ] {
+        let error = error(&with(origin));
+        assert!(error.contains("cors.origins[0]: "), "{origin}: {error}");
+    }
+}

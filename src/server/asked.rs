@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Method};
 
 use super::error::ServeError;
 use super::record;
-use super::request::{Peer, RequestId, SiteUrl, ledger};
+use super::request::{Peer, RequestId, SiteUrl, check_site, ledger};
 use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
 use crate::access::{Grant, Refusal, decide};
@@ -96,9 +96,12 @@ impl Asked {
         wanted: Option<&url::Url>,
     ) -> Result<Issued, ServeError> {
         let ledger = ledger(&self.headers);
-        let issued = match self.decide(identity) {
-            Err(refusal) => Err(withdrawn(refusal.into(), self.leftovers(&ledger))),
-            Ok(grant) => self.issue_granted(identity, &grant, &ledger, wanted).await,
+        let limits = &self.snapshot.config.limits;
+        let counted = self.state.throttle().subject(identity, limits, self.now);
+        let issued = match counted.map(|()| self.decide(identity)) {
+            Err(too_many) => Err(too_many.into()),
+            Ok(Err(refusal)) => Err(withdrawn(refusal.into(), self.leftovers(&ledger))),
+            Ok(Ok(grant)) => self.issue_granted(identity, &grant, &ledger, wanted).await,
         };
         match &issued {
             Ok(_) => self.state.metrics().attempted(Outcome::Issued),
@@ -192,7 +195,19 @@ impl Asked {
         ledger.renew(self.public_url().host(), &[], &[], self.now()).lines
     }
 
+    /// Whether no other site made the browser ask for this page: its answer may carry cookies.
+    pub(super) fn may_carry_lines(&self) -> bool {
+        check_site(&self.method, &self.headers, self.public_url(), &[]).is_ok()
+    }
+
     pub(super) fn refuse(&self, identity: Option<&Identity>, error: &ServeError) {
+        if let ServeError::TooMany(too_many) = error {
+            self.state.metrics().limited(too_many.by);
+            if too_many.tell {
+                record::limited(&self.id, identity, too_many, self.address());
+            }
+            return;
+        }
         record::refused(&self.id, identity, error, self.address());
         self.state.metrics().attempted(outcome_of(error));
     }

@@ -11,6 +11,7 @@ use super::pages;
 use super::request::{RequestId, is_navigation};
 use super::return_to::LeadsElsewhere;
 use super::snapshot::NotSigning;
+use super::throttle::TooMany;
 use crate::access::Refusal;
 use crate::authn::AuthnError;
 use crate::issuer::IssueError;
@@ -53,6 +54,9 @@ pub(super) enum ServeError {
     /// A query that cannot be read.
     #[error("the query cannot be read")]
     Query,
+    /// Somebody asks too often.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
     /// Another site made the browser ask.
     #[error("the request comes from another site")]
     CrossSite,
@@ -124,6 +128,9 @@ impl ServeError {
             Self::Method(allowed) => {
                 answer.insert(header::ALLOW, HeaderValue::from_static(allowed));
             }
+            Self::TooMany(too_many) => {
+                answer.insert(header::RETRY_AFTER, HeaderValue::from(too_many.retry_after));
+            }
             _ if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
                 answer.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
@@ -194,6 +201,12 @@ impl ServeError {
                 "bad-query",
                 "The query cannot be read; known are return_to and for, once each.",
             ),
+            Self::TooMany(too_many) => Problem {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                kind: "too-many-requests",
+                title: "Too many requests",
+                detail: format!("Try again in {} s.", too_many.retry_after),
+            },
             Self::CrossSite => say(
                 StatusCode::FORBIDDEN,
                 "cross-site",

@@ -8,15 +8,19 @@
 //! | everything else | `viewer` |
 //! | `/metrics`, on its own listener | `admin` |
 //!
-//! A request passes, in this order: its number, the host's name, the body's limits, the limit of requests
-//! at once, the time limit, and then its handler. Errors become answers in `error` only.
+//! A request passes, in this order: its number, the host's name, the limit of its address, the body's
+//! limits, the limit of requests at once, the time limit, and then its handler. Errors become answers in
+//! `error` only; what every answer says stands in `router`.
 
 mod accept;
 mod admin;
 mod asked;
+mod buckets;
 mod connection;
+mod cors;
 mod error;
 mod follow;
+mod harden;
 mod pages;
 mod record;
 mod reload;
@@ -26,6 +30,7 @@ mod router;
 mod session;
 mod snapshot;
 mod state;
+mod throttle;
 mod verify;
 mod viewer;
 

@@ -2,11 +2,17 @@
 
 use std::fmt::Write as _;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
-use serde_json::Value;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 
+use super::harden;
 use super::request::RequestId;
+use crate::access::Opened;
+use crate::clock::EpochSeconds;
+use crate::identity::{Front, Identity};
 
 const STYLE: &str = include_str!("pages.css");
 
@@ -27,58 +33,107 @@ pub(super) fn problem(title: &str, detail: &str, status: StatusCode, id: &Reques
     page(title, &body)
 }
 
-/// A page about the person who is signed in; `session` is what scripts get as JSON.
-pub(super) fn session(session: &Value) -> Response {
-    let text = |key: &str| session[key].as_str().map(escape).unwrap_or_default();
-    let list = |key: &str| {
-        let items = session[key].as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut html = String::new();
-        for item in items.iter().filter_map(Value::as_str) {
-            let _ = write!(html, "<li><code>{}</code></li>", escape(item));
-        }
-        if html.is_empty() { "<p>none</p>".to_owned() } else { format!("<ul>{html}</ul>") }
-    };
-    let front = match session["front"].as_str() {
-        Some("alb") => "the load balancer".to_owned(),
-        _ => text("front"),
-    };
-    let known = session["email"].is_string() && session["email_verified"] != true;
-    let unverified = if known { " (not verified)" } else { "" };
-    let withheld = match session["withheld"].as_array() {
-        Some(reasons) if !reasons.is_empty() => {
-            format!("<h2>Not open, and why</h2>{}", list("withheld"))
-        }
-        _ => String::new(),
-    };
-    let body = format!(
-        "<h1>Signed in</h1><dl><dt>Subject</dt><dd><code>{}</code></dd>\
-         <dt>E-mail</dt><dd>{}{unverified}</dd><dt>Vouched for by</dt><dd>{front}, until {}</dd></dl>\
-         <h2>Groups</h2>{}<h2>Open to you</h2>{}{withheld}\
-         <form method=\"post\" action=\"/session/logout\"><button>Sign out</button></form>\
+/// What the page about a person says.
+pub(super) struct Shown<'a> {
+    /// The person.
+    pub(super) identity: &'a Identity,
+    /// What is open.
+    pub(super) opened: &'a [Opened],
+    /// What is not, and why.
+    pub(super) withheld: &'a [String],
+}
+
+/// A page about the person who is signed in.
+pub(super) fn session(shown: &Shown<'_>) -> Response {
+    let Shown { identity, opened, withheld } = shown;
+    let mut body = format!("<h1>You are signed in</h1>{}", person(identity));
+    body.push_str("<h2>Open to you</h2>");
+    if opened.is_empty() {
+        body.push_str(
+            "<p>Nothing yet. Ask the person who runs this viewer to add you to a group.</p>",
+        );
+    } else {
+        body.push_str(&list(opened.iter().map(open_part)));
+        body.push_str("<p>The viewer renews these by itself for as long as you are signed in.</p>");
+    }
+    if !withheld.is_empty() {
+        body.push_str("<h2>Not open, and why</h2>");
+        body.push_str(&list(withheld.iter().map(|reason| escape(reason))));
+    }
+    body.push_str(
+        "<form method=\"post\" action=\"/session/logout\"><button>Sign out</button></form>\
          <p><a href=\"/\">Back to the viewer</a></p>",
-        text("subject"),
-        text("email"),
-        text("until"),
-        list("groups"),
-        list("resources"),
     );
-    page("Signed in", &body)
+    page("You are signed in", &body)
+}
+
+fn person(identity: &Identity) -> String {
+    let mut html = String::from("<dl>");
+    let mut row = |term: &str, html_of_value: &str| {
+        let _ = write!(html, "<div><dt>{term}</dt><dd>{html_of_value}</dd></div>");
+    };
+    if let Some(email) = &identity.email {
+        let unverified = if email.verified { "" } else { " (not verified)" };
+        row("E-mail", &format!("{}{unverified}", escape(email.address())));
+    }
+    row("Subject", &format!("<code>{}</code>", escape(identity.subject.as_str())));
+    let groups: Vec<String> = identity.groups.iter().map(|group| escape(group)).collect();
+    row("Groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }.as_str());
+    row("Vouched for by", vouched_for_by(identity.front));
+    row("Until", &moment(identity.expires));
+    html.push_str("</dl>");
+    html
+}
+
+const fn vouched_for_by(front: Front) -> &'static str {
+    match front {
+        Front::Alb => "the load balancer in front of this site",
+    }
+}
+
+fn open_part(opened: &Opened) -> String {
+    let lifetime = opened.lifetime;
+    format!("<code>{}</code>, for {lifetime} at a time", escape(&opened.resource()))
+}
+
+/// `2026-01-01 18:00:00 UTC`, and for machines as RFC 3339 has it.
+fn moment(time: EpochSeconds) -> String {
+    let text = time.to_string();
+    let plain = text.replace('T', " ").replace('Z', " UTC");
+    format!("<time datetime=\"{text}\">{plain}</time>")
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    let mut html = String::from("<ul>");
+    for item in items {
+        let _ = write!(html, "<li>{item}</li>");
+    }
+    html.push_str("</ul>");
+    html
 }
 
 fn page(title: &str, body: &str) -> Response {
     let html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{}</title>\
-         <style>{STYLE}</style><main>{body}</main></html>",
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <title>{}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>",
         escape(title)
     );
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; \
-                  base-uri 'none'; frame-ancestors 'none'";
-    let headers: [(HeaderName, HeaderValue); 2] = [
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    ];
-    (headers, Html(html)).into_response()
+    let mut response = Html(html).into_response();
+    if let Ok(policy) = HeaderValue::try_from(content_security_policy()) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    harden::ours(response.headers_mut());
+    response
+}
+
+/// No script, nothing from elsewhere, and of styles the one that is ours.
+fn content_security_policy() -> String {
+    let style = STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; \
+         frame-ancestors 'none'"
+    )
 }
 
 fn escape(text: &str) -> String {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::error::ServeError;
 use super::request::RequestId;
+use super::throttle::TooMany;
 use crate::access::Opened;
 use crate::identity::Identity;
 use crate::issuer::Issued;
@@ -69,6 +70,26 @@ pub(super) fn refused(
         status = error.status().as_u16(),
         reason = ?error.to_string(),
         "cookies refused"
+    );
+}
+
+/// One line for each person or address and minute; see [`TooMany::tell`].
+pub(super) fn limited(
+    id: &RequestId,
+    identity: Option<&Identity>,
+    too_many: &TooMany,
+    address: Option<IpAddr>,
+) {
+    tracing::warn!(
+        target: ACCESS,
+        event = "requests.limited",
+        request_id = %id,
+        issuer = ?identity.map_or("", |identity| identity.issuer.as_str()),
+        subject = ?identity.map_or("", |identity| identity.subject.as_str()),
+        address = %address.map(|address| address.to_string()).unwrap_or_default(),
+        retry_after = too_many.retry_after,
+        reason = ?too_many.to_string(),
+        "requests limited"
     );
 }
 

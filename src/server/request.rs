@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use axum::http::{HeaderMap, Method, header};
 
+use super::cors;
 use super::error::ServeError;
 use crate::cookies::{Ledger, cookie_pairs};
 use crate::policy::BaseUrl;
@@ -76,23 +77,28 @@ pub(super) fn prefers_html(headers: &HeaderMap) -> bool {
 /// Refuses requests that another site made a browser send.
 ///
 /// Fetch metadata (W3C) says what a browser vouches for; clients without it send no cookies on a
-/// person's behalf. A navigation may come from anywhere, since it changes nothing but the person's
-/// own cookies; everything else comes from our own pages.
+/// person's behalf. A navigation that the person sees may come from anywhere, since it changes nothing but
+/// their own cookies; everything else comes from our own pages, or from scripts of `origins`.
 pub(super) fn check_site(
     method: &Method,
     headers: &HeaderMap,
     public_url: &BaseUrl,
+    origins: &[BaseUrl],
 ) -> Result<(), ServeError> {
-    if let Some(origin) = headers.get(header::ORIGIN)
-        && origin.as_bytes() != public_url.as_str().as_bytes()
-    {
-        return Err(ServeError::CrossSite);
+    let own = std::slice::from_ref(public_url);
+    if headers.contains_key(header::ORIGIN) && cors::allowed(headers, own).is_none() {
+        return match cors::allowed(headers, origins) {
+            Some(_) => Ok(()),
+            None => Err(ServeError::CrossSite),
+        };
     }
-    let navigation = *method == Method::GET && is_navigation(headers);
+    let in_a_frame = text(headers, "sec-fetch-dest").is_some_and(|dest| dest != "document");
+    let navigation = *method == Method::GET && is_navigation(headers) && !in_a_frame;
     match text(headers, "sec-fetch-site") {
-        None | Some("same-origin" | "none") => Ok(()),
-        Some(_) if navigation => Ok(()),
-        Some(_) => Err(ServeError::CrossSite),
+        None if !headers.contains_key("sec-fetch-site") => Ok(()),
+        Some("same-origin" | "none") => Ok(()),
+        _ if navigation => Ok(()),
+        _ => Err(ServeError::CrossSite),
     }
 }
 
@@ -113,7 +119,9 @@ mod tests {
     #[test]
     fn requests_that_another_site_sends_are_refused() {
         let url = BaseUrl::parse("https://viewer.example.org").unwrap();
-        let refused = |method, pairs: &[_]| check_site(&method, &headers(pairs), &url).is_err();
+        let friends = [BaseUrl::parse("https://notebook.example.org").unwrap()];
+        let refused =
+            |method, pairs: &[_]| check_site(&method, &headers(pairs), &url, &friends).is_err();
         for site in ["cross-site", "same-site"] {
             assert!(refused(Method::POST, &[("sec-fetch-site", site)]));
             assert!(refused(
@@ -123,6 +131,10 @@ mod tests {
             let click = [("sec-fetch-site", site), ("sec-fetch-mode", "navigate")];
             assert!(!refused(Method::GET, &click));
             assert!(refused(Method::POST, &click), "a form on another site signs out or in");
+            for (dest, refuses) in [("document", false), ("iframe", true), ("object", true)] {
+                let framed = [click[0], click[1], ("sec-fetch-dest", dest)];
+                assert_eq!(refused(Method::GET, &framed), refuses, "{dest}");
+            }
         }
         for origin in [
             "null",
@@ -131,10 +143,25 @@ mod tests {
             "http://viewer.example.org",
             "https://viewer.example.org:444",
             "https://data.example.org",
+            "https://notebook.example.org.evil.net",
+            "https://notebook.example.org:444",
+            "http://notebook.example.org",
+            "https://evil-notebook.example.org",
+            "https://notebook.example.org/",
+            "https://NOTEBOOK.example.org",
+            "https://notebook.example.org https://evil.net",
+            "https://notebook.example.org, https://evil.net",
+            "",
         ] {
             assert!(refused(Method::POST, &[("origin", origin)]), "{origin}");
         }
         assert!(!refused(Method::POST, &[("origin", "https://viewer.example.org")]));
+        let friend = ("origin", "https://notebook.example.org");
+        assert!(!refused(Method::POST, &[friend, ("sec-fetch-site", "cross-site")]));
+        let two = [friend, ("origin", "https://evil.net")];
+        let mut twice = headers(&two[..1]);
+        twice.append(two[1].0, two[1].1.parse().unwrap());
+        assert!(check_site(&Method::POST, &twice, &url, &friends).is_err());
         assert!(!refused(Method::POST, &[("sec-fetch-site", "same-origin")]));
         assert!(!refused(Method::POST, &[]));
     }

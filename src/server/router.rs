@@ -1,21 +1,25 @@
 //! Paths to handlers, and what every request passes first.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
 
 use super::error::ServeError;
-use super::request::{RequestId, SiteUrl};
+use super::harden;
+use super::request::{Peer, RequestId, SiteUrl};
 use super::snapshot::NotSigning;
 use super::state::AppState;
-use super::{session, verify, viewer};
+use super::throttle::TooMany;
+use super::{cors, record, session, verify, viewer};
+use crate::authn::browser_address;
 use crate::config::Site;
 use crate::policy::BaseUrl;
 use crate::telemetry::Route;
@@ -23,12 +27,16 @@ use crate::telemetry::Route;
 /// Returns the service as a router, ready for a connection or a test.
 pub fn router(state: AppState) -> Router {
     Router::new()
-        .route("/session", get(session::show).fallback(not_allowed::<0>))
+        .route(
+            "/session",
+            get(session::show).options(cors::preflight::<0, Body>).fallback(not_allowed::<0>),
+        )
         .route(
             "/session/cookies",
             get(session::issue)
                 .post(session::issue)
                 .delete(session::clear)
+                .options(cors::preflight::<1, Body>)
                 .fallback(not_allowed::<1>),
         )
         .route("/session/login", get(session::login).fallback(not_allowed::<0>))
@@ -74,7 +82,7 @@ pub(super) async fn nothing(request: Request) -> Response {
 }
 
 /// Methods that a path knows, by number: a function's type cannot hold a text.
-const ALLOWED: [&str; 3] = ["GET, HEAD", "GET, HEAD, POST, DELETE", "POST"];
+pub(super) const ALLOWED: [&str; 3] = ["GET, HEAD", "GET, HEAD, POST, DELETE", "POST"];
 
 async fn not_allowed<const N: usize>(request: Request) -> Response {
     refuse(ServeError::Method(ALLOWED[N]), &request)
@@ -91,12 +99,14 @@ async fn pass(State(state): State<AppState>, mut request: Request, next: Next) -
     let route = route_of(request.uri().path());
     request.extensions_mut().insert(id.clone());
     let headers = request.headers().clone();
-    let mut response = match limited(&state, request, next, route).await {
+    let mut response = match limited(&state, request, next, route, &id).await {
         Ok(response) => response,
         Err(error) => error.into_answer(&headers, &id),
     };
     state.metrics().answered(route, response.status().as_u16());
-    harden(response.headers_mut(), &id);
+    let config = &state.snapshot().config;
+    cors::allow(&headers, &config.cors.origins, route, response.headers_mut());
+    harden::answer(&config.site, route, &id, response.headers_mut());
     response
 }
 
@@ -105,6 +115,7 @@ async fn limited(
     request: Request,
     next: Next,
     route: Route,
+    id: &RequestId,
 ) -> Result<Response, ServeError> {
     if route == Route::Health {
         // Asked by address.
@@ -113,6 +124,11 @@ async fn limited(
     let snapshot = state.snapshot();
     let limits = &snapshot.config.limits;
     let url = asked_url(&request, &snapshot.config.site)?.clone();
+    if costs_something(route) && request.method() != Method::OPTIONS {
+        let address = address(&request, &snapshot.config.site);
+        let counted = state.throttle().address(address, limits, state.clock().now());
+        counted.inspect_err(|too_many| turned_away(state, id, too_many, address))?;
+    }
     let mut request = read_body(request, limits.body_bytes, limits.body_timeout).await?;
     request.extensions_mut().insert(SiteUrl(url));
     let _admitted = state.admit(limits.requests).ok_or(ServeError::Busy)?;
@@ -122,6 +138,24 @@ async fn limited(
     tokio::time::timeout(limits.request_timeout, next.run(request))
         .await
         .map_err(|_| ServeError::Timeout)
+}
+
+/// What is limited per address. nginx asks `/session/verify` for everybody, and the bundle is files.
+const fn costs_something(route: Route) -> bool {
+    matches!(route, Route::Cookies | Route::Login | Route::Logout)
+}
+
+/// The browser's address, or where no proxy tells it, that of the connection.
+fn address(request: &Request, site: &Site) -> IpAddr {
+    let Peer(peer) = request.extensions().get().copied().unwrap_or_default();
+    browser_address(request.headers(), peer, site.trusted_hops).unwrap_or(peer)
+}
+
+fn turned_away(state: &AppState, id: &RequestId, too_many: &TooMany, address: IpAddr) {
+    state.metrics().limited(too_many.by);
+    if too_many.tell {
+        record::limited(id, None, too_many, Some(address));
+    }
 }
 
 /// By which of the site's names the request came, spelled one way: answers depend on it, and caches and
@@ -172,14 +206,6 @@ async fn count_body(mut body: Body, most: usize) -> Result<(), ServeError> {
 /// Asked by load balancers, and never turned away for being busy.
 pub(super) fn is_health(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
-}
-
-fn harden(headers: &mut HeaderMap, id: &RequestId) {
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        headers.insert("x-request-id", value);
-    }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
 }
 
 fn route_of(path: &str) -> Route {

@@ -36,9 +36,7 @@ pub(super) async fn show(asked: Asked) -> Response {
         Err(nobody @ ServeError::NotSignedIn) => {
             return nobody.into_answer(&asked.headers, &asked.id);
         }
-        Ok(session) if prefers_html(&asked.headers) => Ok(pages::session(&session)),
-        Ok(session) => Ok(axum::Json(session).into_response()),
-        Err(error) => Err(error),
+        outcome => outcome,
     };
     answer(&asked, shown)
 }
@@ -51,7 +49,7 @@ pub(super) async fn issue(asked: Asked, wishes: Wished) -> Response {
 
 /// `DELETE /session/cookies`: clear every set that the browser was given.
 pub(super) async fn clear(asked: Asked) -> Response {
-    let cleared = check_site(&asked.method, &asked.headers, asked.public_url())
+    let cleared = from_here_or_a_friend(&asked)
         .map(|()| with_lines(StatusCode::NO_CONTENT.into_response(), &asked.clearing_lines()));
     answer(&asked, cleared)
 }
@@ -68,7 +66,7 @@ pub(super) async fn logout(asked: Asked, wishes: Wished) -> Response {
     answer(&asked, signed_out)
 }
 
-async fn describe(asked: &Asked) -> Result<Value, ServeError> {
+async fn describe(asked: &Asked) -> Result<Response, ServeError> {
     let identity = asked.identity().await?.ok_or(ServeError::NotSignedIn)?;
     let granted = asked.decide(&identity);
     let opened = granted.as_ref().map(Grant::opened).unwrap_or_default();
@@ -76,10 +74,14 @@ async fn describe(asked: &Asked) -> Result<Value, ServeError> {
         Ok(grant) => grant.withheld().iter().map(ToString::to_string).collect(),
         Err(refusal) => vec![refusal.to_string()],
     };
+    if prefers_html(&asked.headers) {
+        let shown = pages::Shown { identity: &identity, opened, withheld: &withheld };
+        return Ok(pages::session(&shown));
+    }
     let mut rules: Vec<&String> = opened.iter().flat_map(|part| &part.rules).collect();
     rules.sort();
     rules.dedup();
-    Ok(json!({
+    let session = json!({
         "subject": identity.subject.as_str(),
         "issuer": identity.issuer,
         "email": identity.email.as_ref().map(Email::address),
@@ -90,12 +92,13 @@ async fn describe(asked: &Asked) -> Result<Value, ServeError> {
         "resources": resources(opened),
         "withheld": withheld,
         "until": identity.expires.to_string(),
-    }))
+    });
+    Ok(axum::Json(session).into_response())
 }
 
 async fn issue_for(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
     let public_url = asked.public_url();
-    check_site(&asked.method, &asked.headers, public_url)?;
+    from_here_or_a_friend(asked)?;
     let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let return_to = wishes.return_to.map(|text| return_to::parse(&text, public_url)).transpose()?;
     let wanted = wishes.wanted.map(|text| parse_wanted(&text)).transpose()?;
@@ -111,8 +114,9 @@ async fn issue_for(asked: &Asked, wishes: Wished) -> Result<Response, ServeError
 }
 
 async fn log_in(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
-    let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let public_url = asked.public_url();
+    check_site(&asked.method, &asked.headers, public_url, &[])?;
+    let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let path = return_to::parse(wishes.return_to.as_deref().unwrap_or("/"), public_url)?;
     let identity = asked.identity().await?.ok_or(ServeError::LoginNotAuthenticated)?;
     // The viewer itself is open to everyone and explains better what is not open to this person.
@@ -126,7 +130,7 @@ async fn log_in(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
 
 fn log_out(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
     let public_url = asked.public_url();
-    check_site(&asked.method, &asked.headers, public_url)?;
+    check_site(&asked.method, &asked.headers, public_url, &[])?;
     let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let path = return_to::parse(wishes.return_to.as_deref().unwrap_or("/"), public_url)?;
     let mut lines = asked.clearing_lines();
@@ -139,6 +143,12 @@ fn log_out(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
         StatusCode::NO_CONTENT.into_response()
     };
     Ok(with_lines(response, &lines))
+}
+
+/// Cookies are also for scripts of the origins in `[cors]`; sign-in and sign-out are not.
+fn from_here_or_a_friend(asked: &Asked) -> Result<(), ServeError> {
+    let origins = &asked.snapshot.config.cors.origins;
+    check_site(&asked.method, &asked.headers, asked.public_url(), origins)
 }
 
 /// Turns a handler's outcome into an answer, and records what no other line records.
@@ -155,6 +165,7 @@ fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Response {
                 ServeError::Refusal(_)
                     | ServeError::Issue(_)
                     | ServeError::NotSigning(_)
+                    | ServeError::TooMany(_)
                     | ServeError::Withdrawn { .. }
             );
             if !recorded {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 
 use super::snapshot::Snapshot;
+use super::throttle::Throttle;
 use crate::authn::{Authenticator, CacheLimits, Fetcher};
 use crate::clock::Clock;
 use crate::issuer::Issuer;
@@ -23,6 +24,7 @@ struct Shared {
     authenticator: Authenticator,
     issuer: Issuer,
     metrics: Arc<Metrics>,
+    throttle: Throttle,
     draining: AtomicBool,
     in_work: AtomicUsize,
 }
@@ -47,6 +49,7 @@ impl AppState {
             clock,
             issuer,
             metrics,
+            throttle: Throttle::new(),
             draining: AtomicBool::new(false),
             in_work: AtomicUsize::new(0),
         }))
@@ -114,6 +117,11 @@ impl AppState {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// Counts who asks how often.
+    pub(super) fn throttle(&self) -> &Throttle {
+        &self.0.throttle
     }
 
     /// Whether the service wants requests.

@@ -80,7 +80,7 @@ pub(super) async fn nginx(mut asked: Asked, request: Request) -> Response {
 
 async fn judge(asked: &Asked) -> Result<Verdict, ServeError> {
     let Some(identity) = asked.identity().await? else { return Ok(Verdict::SignIn) };
-    if !is_navigation(&asked.headers) {
+    if !is_navigation(&asked.headers) || !asked.may_carry_lines() {
         return Ok(Verdict::Pass(Vec::new()));
     }
     if asked.most_lines_due(&identity) > MAX_LINES {

@@ -25,6 +25,9 @@ pub(super) async fn serve(asked: Asked, request: Request) -> Response {
 }
 
 async fn page(asked: &Asked, outcome: Outcome<'_>) -> Response {
+    if !asked.may_carry_lines() {
+        return outcome.into_response();
+    }
     let lines = match asked.lines_for_page().await {
         Ok(lines) => lines,
         Err(error) => {

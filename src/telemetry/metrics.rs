@@ -45,6 +45,20 @@ pub enum Outcome {
     Unavailable,
 }
 
+/// Whose limit of asks per minute was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum LimitedBy {
+    /// A person's.
+    Subject,
+    /// An address's.
+    Address,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limited {
+    by: LimitedBy,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Requests {
     route: Route,
@@ -87,6 +101,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<Requests, Counter>,
     attempts: Family<Attempts, Counter>,
+    limited: Family<Limited, Counter>,
     reloads: Family<Reloads, Counter>,
     active_key: Family<ActiveKey, Gauge>,
     active_key_created: Gauge<u64, AtomicU64>,
@@ -117,6 +132,7 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             attempts: Family::default(),
+            limited: Family::default(),
             reloads: Family::default(),
             active_key: Family::default(),
             active_key_created: Gauge::default(),
@@ -133,6 +149,7 @@ impl Metrics {
         registry.register("build", "Version of the program", version);
         registry.register("requests", "Requests answered", metrics.requests.clone());
         registry.register("cookie_attempts", "Attempts to give cookies", metrics.attempts.clone());
+        registry.register("limited", "Asks beyond a minute's worth", metrics.limited.clone());
         registry.register("reloads", "Reloads of the configuration", metrics.reloads.clone());
         metrics.register_keys(&mut registry);
         registry.register("connections", "Connections open", metrics.connections.clone());
@@ -153,6 +170,11 @@ impl Metrics {
     /// Counts an attempt to give cookies.
     pub fn attempted(&self, outcome: Outcome) {
         self.attempts.get_or_create(&Attempts { outcome }).inc();
+    }
+
+    /// Counts an ask that was turned away for being one too many.
+    pub fn limited(&self, by: LimitedBy) {
+        self.limited.get_or_create(&Limited { by }).inc();
     }
 
     /// Counts a reload.

@@ -2,7 +2,7 @@
 
 mod metrics;
 
-pub use self::metrics::{KeyFacts, Metrics, Outcome, Route};
+pub use self::metrics::{KeyFacts, LimitedBy, Metrics, Outcome, Route};
 
 /// Target of the record of who got access, and of refusals. Never below `INFO`.
 pub const ACCESS: &str = "edgemint::access";

@@ -107,6 +107,8 @@ fn the_reference_gives_the_real_defaults() {
         ("limits.signing_queue", limits.signing_queue.to_string()),
         ("limits.sets_per_answer", limits.sets_per_answer.to_string()),
         ("limits.key_fetches_per_minute", limits.key_fetches_per_minute.to_string()),
+        ("limits.asks_per_minute_per_subject", limits.asks_per_minute_per_subject.to_string()),
+        ("limits.asks_per_minute_per_address", limits.asks_per_minute_per_address.to_string()),
         ("limits.bundle_bytes", limits.bundle_bytes.to_string()),
         ("listen", checked(crate::support::CONFIG).site.listen.to_string()),
         ("trusted_hops", checked(crate::support::CONFIG).site.trusted_hops.to_string()),
@@ -117,7 +119,7 @@ fn the_reference_gives_the_real_defaults() {
         assert_eq!(row.map(|(_, text)| text.as_str()), Some(default.as_str()), "{key}");
     }
     let limits_rows = rows.iter().filter(|(key, _)| key.starts_with("limits.")).count();
-    assert_eq!(limits_rows, 15, "a limit is missing from this test");
+    assert_eq!(limits_rows, 17, "a limit is missing from this test");
 }
 
 #[test]

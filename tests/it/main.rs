@@ -9,6 +9,8 @@ mod beside;
 mod browser;
 /// The edge of the program: arguments, exit codes, what is printed.
 mod cli;
+/// Scripts of other origins, through the router.
+mod cors;
 /// Every key of the configuration stands in its reference, and every example is right.
 mod docs;
 /// `deploy/eventbridge/`: the template, and the command that it schedules.
@@ -23,6 +25,8 @@ mod fuzz_corpus;
 #[expect(unreachable_pub, reason = "in fuzz/ they are a library")]
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz_targets;
+/// What every answer says to a browser, on every route.
+mod harden;
 /// `deploy/iam/`: linted, as large as the code needs and no larger, and used as written.
 mod iam;
 /// Which instances of the service there are, and what they sign with.
@@ -67,6 +71,8 @@ mod session;
 mod support;
 /// `deploy/systemd/`, by a real systemd.
 mod systemd;
+/// How often a person and an address may ask, through the router.
+mod throttle;
 /// The foreign tools, and how to ask them.
 mod tools;
 /// What nginx asks before it lets a request pass, through the router.

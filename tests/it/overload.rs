@@ -71,6 +71,14 @@ impl Service {
     }
 }
 
+/// So many connections, and no other limit in the way of one address.
+fn limits(connections: u32) -> String {
+    format!(
+        "[limits]\nconnections = {connections}\nasks_per_minute_per_address = 0\n\
+         asks_per_minute_per_subject = 0"
+    )
+}
+
 /// As many files as the tests with thousands of connections need.
 fn raise_open_files(wanted: u64) {
     let had = getrlimit(Resource::Nofile);
@@ -117,7 +125,7 @@ async fn assert_all_say(sockets: &mut [TcpStream], text: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_idle_connections_cost_kilobytes_each() {
     raise_open_files(11_000);
-    let service = Service::with("[limits]\nconnections = 10100").await;
+    let service = Service::with(&limits(10100)).await;
     let mut idle = open(&service, 10_000, &service.head("GET", "/readyz", "")).await;
     assert_all_say(&mut idle, "200 ok").await;
     service.assert_answers("beside 10,000 idle connections").await;
@@ -130,7 +138,7 @@ async fn ten_thousand_idle_connections_cost_kilobytes_each() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_past_the_limit_get_503_and_those_before_go_on() {
     raise_open_files(6_000);
-    let service = Service::with("[limits]\nconnections = 1000").await;
+    let service = Service::with(&limits(1000)).await;
     let ready = service.head("GET", "/readyz", "");
     let mut held = open(&service, 1000, &ready).await;
     assert_all_say(&mut held, "200 ok").await;
@@ -181,7 +189,7 @@ async fn a_thousand_bodies_of_a_megabyte_get_413_and_are_not_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_in_one_byte_chunks_are_not_kept_either() {
     raise_open_files(2_000);
-    let service = Service::with("[limits]\nconnections = 300").await;
+    let service = Service::with(&limits(300)).await;
     let head = service.head("POST", "/session/cookies", "Transfer-Encoding: chunked\r\n");
     let slow = open(&service, 290, &format!("{head}{}", "1\r\nx\r\n".repeat(16_000))).await;
     sleep(Duration::from_secs(1)).await;

@@ -32,6 +32,8 @@ impl Instances {
                 ("EDGEMINT_RULE__0__LIFETIME", "30s".to_owned()),
                 ("EDGEMINT_KEYS__SOURCE", world.store.to_string()),
                 ("EDGEMINT_KEYS__POLL_INTERVAL", "1s".to_owned()),
+                ("EDGEMINT_LIMITS__ASKS_PER_MINUTE_PER_SUBJECT", "0".to_owned()),
+                ("EDGEMINT_LIMITS__ASKS_PER_MINUTE_PER_ADDRESS", "0".to_owned()),
             ];
             site.environment.extend(crate::ministack::environment_for(&gate.url()));
             let service = Service::launch(site);

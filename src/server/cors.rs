@@ -1,0 +1,72 @@
+//! Which other origins' scripts may ask for cookies and read the answer (Fetch standard, "CORS protocol").
+//!
+//! 1. Origins are named one by one in `cors.origins`, and compared byte for byte.
+//! 2. They may ask at `/session` and `/session/cookies`, with credentials; nowhere else.
+//! 3. Errors can be read like answers, so that a script sees why.
+//! 4. Every answer there says `Vary: Origin`, asked by whomever.
+
+use axum::extract::State;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+
+use super::error::ServeError;
+use super::request::RequestId;
+use super::state::AppState;
+use crate::policy::BaseUrl;
+use crate::telemetry::Route;
+
+/// Seconds that a browser may remember the answer to a preflight.
+const REMEMBERED: HeaderValue = HeaderValue::from_static("600");
+
+/// The request's `Origin`, if it is among `origins`. One that is sent twice is none.
+pub(super) fn allowed<'h>(headers: &'h HeaderMap, origins: &[BaseUrl]) -> Option<&'h HeaderValue> {
+    let mut sent = headers.get_all(ORIGIN).iter();
+    let (Some(origin), None) = (sent.next(), sent.next()) else { return None };
+    let named = |known: &BaseUrl| origin.as_bytes() == known.as_str().as_bytes();
+    origins.iter().any(named).then_some(origin)
+}
+
+/// `OPTIONS`: may a script of another origin ask this?
+pub(super) async fn preflight<const METHODS: usize, B>(
+    State(state): State<AppState>,
+    request: Request<B>,
+) -> Response {
+    let headers = request.headers();
+    let methods = super::router::ALLOWED[METHODS];
+    let refused =
+        if !headers.contains_key(ORIGIN) || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            Some(ServeError::Method(methods))
+        } else if allowed(headers, &state.snapshot().config.cors.origins).is_none() {
+            Some(ServeError::CrossSite)
+        } else {
+            None
+        };
+    if let Some(error) = refused {
+        let id = request.extensions().get().cloned().unwrap_or_else(RequestId::random);
+        return error.into_answer(headers, &id);
+    }
+    let answer = [
+        (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods)),
+        (ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Authorization")),
+        (ACCESS_CONTROL_MAX_AGE, REMEMBERED),
+    ];
+    (StatusCode::NO_CONTENT, answer).into_response()
+}
+
+/// Lets the script that asked read the answer, if it may.
+pub(super) fn allow(asked: &HeaderMap, origins: &[BaseUrl], route: Route, answer: &mut HeaderMap) {
+    if !matches!(route, Route::Session | Route::Cookies) {
+        return;
+    }
+    answer.append(VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = allowed(asked, origins) else { return };
+    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    let exposed = HeaderValue::from_static("Retry-After, X-Request-Id");
+    answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+}
