@@ -10,14 +10,24 @@ use tempfile::TempDir;
 
 #[test]
 fn everybody_sees_in_a_browser_what_is_theirs_and_nothing_else() {
+    walk("demo_browser.mjs", "screenshots");
+}
+
+#[test]
+fn pages_of_our_own_are_accessible_and_need_no_script() {
+    walk("pages_browser.mjs", "screenshots-of-pages");
+}
+
+/// Has a browser walk through a demo of its own.
+fn walk(script: &str, screenshots: &str) {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools");
-    let screenshots = target().join("screenshots");
+    let screenshots = target().join(screenshots);
     let _ = fs::remove_dir_all(&screenshots);
     fs::create_dir_all(&screenshots).unwrap();
 
     let demo = Demo::start();
     let walk = Command::new("node")
-        .arg(tools.join("demo_browser.mjs"))
+        .arg(tools.join(script))
         .arg(demo.viewer())
         .arg(&screenshots)
         .output()

@@ -1,0 +1,131 @@
+// Visits edgemint's own pages in Chromium: node pages_browser.mjs VIEWER_URL SCREENSHOT_FOLDER
+//
+// Each page is judged by axe-core, in light and dark, wide and narrow; then everything is done once more
+// by a browser that runs no script. The first thing that is not as it should be ends the visit with exit
+// code 1.
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const [viewer, folder] = process.argv.slice(2);
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const LOOKS = [
+  { colorScheme: "light", viewport: { width: 1320, height: 900 } },
+  { colorScheme: "dark", viewport: { width: 320, height: 640 } },
+];
+
+async function main() {
+  const browser = await launch();
+  try {
+    await judged(browser);
+    await withoutScript(browser);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Every page, by axe-core. It is put past our Content-Security-Policy, which lets no script in. */
+async function judged(browser) {
+  const context = await browser.newContext({ bypassCSP: true });
+  const page = await context.newPage();
+  await judge(page, "session", 401, "Nobody is signed in");
+  await judge(page, "session/cookies", 401, "Nobody is signed in");
+  await judge(page, "no-such-file.html", 404, "There is nothing here");
+  await judge(page, "session/login?return_to=//elsewhere.example", 400, "The request cannot be understood");
+  await signIn(page, "Noor");
+  await judge(page, "session", 200, "You are signed in");
+  await judge(page, "session/cookies", 403, "Nothing is open to you here");
+  await signOut(page);
+  await signIn(page, "Chen");
+  await judge(page, "session", 200, "You are signed in");
+  const asked = await Promise.all(Array.from({ length: 61 }, () => context.request.post(`${viewer}/session/cookies`)));
+  assert.ok(asked.some((answer) => answer.status() === 429));
+  await judge(page, "session/cookies", 429, "Too many requests");
+  await context.close();
+}
+
+async function judge(page, path, status, heading) {
+  const answer = await page.goto(`${viewer}/${path}`);
+  assert.equal(answer.status(), status, path);
+  assert.deepEqual(await page.getByRole("heading", { level: 1 }).allInnerTexts(), [heading]);
+  assert.equal(await page.title(), heading);
+  await page.addScriptTag({ path: AXE });
+  for (const { colorScheme, viewport } of LOOKS) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize(viewport);
+    const { violations, incomplete, passes } = await page.evaluate(() => globalThis.axe.run());
+    const found = [...violations, ...incomplete].map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+    assert.deepEqual(found, [], `${path} in ${colorScheme}`);
+    assert.ok(passes.some(({ id }) => id === "color-contrast"), `${path}: nothing was looked at`);
+    const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.equal(tooWide, 0, `${path} is wider than ${viewport.width}`);
+    await page.screenshot({ path: join(folder, `own-${path.replace(/\W+/g, "-")}-${status}-${colorScheme}.png`), fullPage: true });
+  }
+}
+
+/** Sign in, see what is open, sign out, by keyboard and without script, under our own policy. */
+async function withoutScript(browser) {
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("console", (message) => complaints.push(message.text()));
+  await page.goto(`${viewer}/session`);
+  await press(page, "link", "Sign in");
+  await choose(page, "Ada");
+  await page.goto(`${viewer}/session`);
+  for (const text of ["ada@lab-a.example", "the load balancer", "/lab-a/*", "for 60s at a time"]) {
+    await page.getByText(text, { exact: false }).first().waitFor();
+  }
+  const styled = await page.getByRole("button", { name: "Sign out" }).evaluate((button) => getComputedStyle(button).backgroundColor);
+  assert.equal(styled, "rgb(36, 87, 197)", "our own style sheet is let in by our own policy");
+  await press(page, "button", "Sign out");
+  await page.waitForURL(`${viewer}/`);
+  assert.equal((await page.goto(`${viewer}/session`)).status(), 401);
+  const left = (await context.cookies()).filter(({ name }) => !name.startsWith("edgemint-demo"));
+  assert.deepEqual(left.map(({ name }) => name), [], "nothing is left");
+  assert.deepEqual(complaints.filter((text) => !text.startsWith("Failed to load resource")), []);
+  await context.close();
+}
+
+/** Reaches something by the Tab key alone, sees that it shows the focus, and presses Enter. */
+async function press(page, role, name) {
+  const target = page.getByRole(role, { name });
+  for (let tabs = 0; tabs < 20; tabs += 1) {
+    await page.keyboard.press("Tab");
+    if (await target.evaluate((element) => element === document.activeElement)) {
+      assert.equal(await target.evaluate((element) => getComputedStyle(element).outlineStyle), "solid");
+      return page.keyboard.press("Enter");
+    }
+  }
+  assert.fail(`the Tab key does not reach ${name}`);
+}
+
+async function signIn(page, name) {
+  await page.goto(`${viewer}/session`);
+  await page.getByRole("link", { name: "Sign in" }).click();
+  await choose(page, name);
+}
+
+async function choose(page, name) {
+  await page.locator("button[name=person]", { hasText: `${name.toLowerCase()}@` }).click();
+  await page.waitForURL(`${viewer}/`);
+}
+
+async function signOut(page) {
+  await page.goto(`${viewer}/session`);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.waitForURL(`${viewer}/`);
+}
+
+function launch() {
+  const args = [
+    "--disable-quic", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--no-default-browser-check", "--no-proxy-server",
+  ];
+  if (process.getuid?.() === 0) args.push("--no-sandbox");
+  return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args });
+}
+
+await main();
