@@ -6,6 +6,7 @@ use super::raw;
 use super::signed::{self, SignedFront};
 use super::site::Site;
 use super::source::Problems;
+use crate::identity::Front;
 
 /// What vouches for people.
 #[derive(Clone, Debug)]
@@ -16,6 +17,14 @@ pub struct Fronts {
     pub signed: Vec<SignedFront>,
     /// A proxy that signs nothing.
     pub insecure_proxy: Option<InsecureProxy>,
+}
+
+impl Fronts {
+    /// Whether scripts may come with a token of their own.
+    #[must_use]
+    pub fn believe_bearer_tokens(&self) -> bool {
+        self.signed.iter().any(|front| front.front() == Front::Bearer)
+    }
 }
 
 pub(super) fn check(

@@ -64,7 +64,9 @@ pub struct Request<'a> {
 pub struct Issued {
     /// `Set-Cookie` lines.
     pub lines: Vec<String>,
-    /// What the cookies open.
+    /// The sets that the lines hold, for a script that has no use for lines.
+    pub sets: Vec<SignedSet>,
+    /// What the cookies open, in the same order.
     pub opened: Vec<Opened>,
     /// What is open too, but did not fit into this answer.
     pub on_demand: Vec<Opened>,
@@ -153,6 +155,7 @@ impl Issuer {
             opened: chosen.iter().map(|part| part.opened.clone()).collect(),
             on_demand: on_demand.iter().map(|part| part.opened.clone()).collect(),
             expires: sets.iter().map(SignedSet::expires).min().unwrap_or(request.now),
+            sets,
             removed,
             withheld: request.grant.withheld().iter().map(ToString::to_string).collect(),
         })

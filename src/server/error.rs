@@ -14,6 +14,7 @@ use super::snapshot::NotSigning;
 use super::throttle::TooMany;
 use crate::access::Refusal;
 use crate::authn::AuthnError;
+use crate::identity::Front;
 use crate::issuer::IssueError;
 
 /// Everything that ends a request without its answer.
@@ -57,6 +58,9 @@ pub(super) enum ServeError {
     /// Somebody asks too often.
     #[error(transparent)]
     TooMany(#[from] TooMany),
+    /// A script takes none of the formats that there are.
+    #[error("no format of cookies is acceptable")]
+    NotAcceptable,
     /// Another site made the browser ask.
     #[error("the request comes from another site")]
     CrossSite,
@@ -98,6 +102,9 @@ struct Problem {
 /// Seconds after which a request that met a limit may be tried again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
+/// What a script is told whose token was refused (RFC 6750 section 3.1).
+const REFUSED_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
 impl ServeError {
     /// The answer's status.
     #[must_use]
@@ -127,6 +134,9 @@ impl ServeError {
             Self::Withdrawn { lines, .. } => append(answer, lines),
             Self::Method(allowed) => {
                 answer.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            Self::Authn(AuthnError::Refused { front: Front::Bearer, .. }) => {
+                answer.insert(header::WWW_AUTHENTICATE, REFUSED_TOKEN);
             }
             Self::TooMany(too_many) => {
                 answer.insert(header::RETRY_AFTER, HeaderValue::from(too_many.retry_after));
@@ -207,6 +217,13 @@ impl ServeError {
                 title: "Too many requests",
                 detail: format!("Try again in {} s.", too_many.retry_after),
             },
+            Self::NotAcceptable => say(
+                StatusCode::NOT_ACCEPTABLE,
+                "not-acceptable",
+                "None of the formats is acceptable",
+                "Cookies can be had as application/json, text/plain and \
+                 application/x-netscape-cookie-file.",
+            ),
             Self::CrossSite => say(
                 StatusCode::FORBIDDEN,
                 "cross-site",

@@ -27,6 +27,7 @@ mod reload;
 mod request;
 pub mod return_to;
 mod router;
+mod script;
 mod session;
 mod snapshot;
 mod state;

@@ -54,7 +54,7 @@ pub(super) fn session(shown: &Shown<'_>) -> Response {
         );
     } else {
         body.push_str(&list(opened.iter().map(open_part)));
-        body.push_str("<p>The viewer renews these by itself for as long as you are signed in.</p>");
+        body.push_str("<p>Opening the viewer renews them, for as long as you are signed in.</p>");
     }
     if !withheld.is_empty() {
         body.push_str("<h2>Not open, and why</h2>");
@@ -80,7 +80,7 @@ fn person(identity: &Identity) -> String {
     let groups: Vec<String> = identity.groups.iter().map(|group| escape(group)).collect();
     row("Groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }.as_str());
     row("Vouched for by", vouched_for_by(identity.front));
-    row("Until", &moment(identity.expires));
+    row("Vouched for until", &moment(identity.expires));
     html.push_str("</dl>");
     html
 }
@@ -88,6 +88,13 @@ fn person(identity: &Identity) -> String {
 const fn vouched_for_by(front: Front) -> &'static str {
     match front {
         Front::Alb => "the load balancer in front of this site",
+        Front::VerifiedAccess => "AWS Verified Access",
+        Front::CloudflareAccess => "Cloudflare Access",
+        Front::GoogleIap => "Google\u{2019}s Identity-Aware Proxy",
+        Front::Pomerium => "Pomerium",
+        Front::Bearer => "a bearer token",
+        Front::Login => "the sign-in of this site",
+        Front::InsecureProxy => "a proxy that this site believes without a signature",
     }
 }
 

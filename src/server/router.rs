@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -106,6 +106,10 @@ async fn pass(State(state): State<AppState>, mut request: Request, next: Next) -
     state.metrics().answered(route, response.status().as_u16());
     let config = &state.snapshot().config;
     cors::allow(&headers, &config.cors.origins, route, response.headers_mut());
+    if response.status() == StatusCode::UNAUTHORIZED && config.fronts.believe_bearer_tokens() {
+        let challenge = HeaderValue::from_static("Bearer");
+        response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(challenge);
+    }
     harden::answer(&config.site, route, &id, response.headers_mut());
     response
 }

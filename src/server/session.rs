@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::asked::Asked;
 use super::error::{ServeError, append};
 use super::request::{check_site, is_navigation, prefers_html};
-use super::{pages, return_to};
+use super::{pages, return_to, script};
 use crate::access::{Grant, Opened};
 use crate::clock::EpochSeconds;
 use crate::cookies::expire_load_balancer_session;
@@ -103,6 +103,11 @@ async fn issue_for(asked: &Asked, wishes: Wished) -> Result<Response, ServeError
     let return_to = wishes.return_to.map(|text| return_to::parse(&text, public_url)).transpose()?;
     let wanted = wishes.wanted.map(|text| parse_wanted(&text)).transpose()?;
     let identity = asked.identity().await?.ok_or(ServeError::NotSignedIn)?;
+    if script::is_script(&asked.headers, &identity) {
+        let format = script::Format::asked_for(&asked.headers)?;
+        let issued = asked.issue(&identity, wanted.as_ref()).await?;
+        return Ok(format.answer(&issued, summary(&issued, asked.now())));
+    }
     let issued = asked.issue(&identity, wanted.as_ref()).await?;
     let response = match return_to {
         Some(path) if asked.method == Method::GET && is_navigation(&asked.headers) => {

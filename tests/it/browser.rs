@@ -53,15 +53,16 @@ fn a_demo_that_is_interrupted_leaves_nothing_behind() {
 }
 
 /// A demo with a folder of its own for temporary files; killed when dropped.
-struct Demo {
+pub(crate) struct Demo {
     child: Child,
-    port: u16,
+    /// The first of its four ports.
+    pub(crate) port: u16,
     folder: TempDir,
     log: PathBuf,
 }
 
 impl Demo {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = four_free_ports();
         let log = target().join(format!("demo-{port}.log"));

@@ -140,6 +140,8 @@ async fn a_front_is_believed_only_at_its_hosts_and_is_not_looked_at_elsewhere() 
     let good = [minter.carried(&minter.mint(NOW))];
     let answer = ask_at(&app, "scripts.example.org", &good).await;
     assert_eq!(answer.status, 200);
+    let a_browsers = [good[0].clone(), ("sec-fetch-site", "same-origin".to_owned())];
+    let answer = ask_at(&app, "scripts.example.org", &a_browsers).await;
     assert!(answer.set_cookies()[0].contains("Domain=example.org"));
     let elsewhere = ask_at(&app, "viewer.example.org", &good).await;
     assert_eq!(elsewhere.json()["type"], "urn:edgemint:problem:not-signed-in");

@@ -61,6 +61,8 @@ mod properties;
 mod rotation;
 /// An AWS that answers as it is told.
 mod scripted;
+/// Cookies for scripts, and programs that use them.
+mod scripts;
 /// Where private keys are, and where they are not.
 mod secrets;
 /// The program as a process: its log, its signals, its metrics.

@@ -23,6 +23,7 @@ main() {
 for_tests() {
     need systemd-analyze systemd
     need python3 python3 python3-venv
+    need curl curl
     at_least_python_3_11
     python_packages
     chromium
@@ -69,7 +70,7 @@ node_packages() {
 }
 
 python_packages() {
-    cmp -s requirements.txt venv/.installed && venv/bin/python -c 'import botocore, cfnlint, cryptography, h2, ministack, parliament' 2>/dev/null && return
+    cmp -s requirements.txt venv/.installed && venv/bin/python -c 'import aiohttp, botocore, cfnlint, cryptography, fsspec, h2, ministack, parliament, requests' 2>/dev/null && return
     python3 -c 'import ensurepip' 2>/dev/null || debian_packages "python3 -m venv" python3-venv
     echo "tests/tools: installing venv"
     rm -rf venv

@@ -33,21 +33,36 @@ async function judged(browser) {
   await judge(page, "session", 401, "Nobody is signed in");
   await judge(page, "session/cookies", 401, "Nobody is signed in");
   await judge(page, "no-such-file.html", 404, "There is nothing here");
-  await judge(page, "session/login?return_to=//elsewhere.example", 400, "The request cannot be understood");
   await signIn(page, "Noor");
   await judge(page, "session", 200, "You are signed in");
   await judge(page, "session/cookies", 403, "Nothing is open to you here");
   await signOut(page);
   await signIn(page, "Chen");
   await judge(page, "session", 200, "You are signed in");
-  const asked = await Promise.all(Array.from({ length: 61 }, () => context.request.post(`${viewer}/session/cookies`)));
-  assert.ok(asked.some((answer) => answer.status() === 429));
+  await judge(page, "session/login?return_to=//elsewhere.example", 400, "The request cannot be understood");
+  await exhaust(page);
   await judge(page, "session/cookies", 429, "Too many requests");
   await context.close();
 }
 
+/** Asks for cookies until there is nothing left of this minute's worth, nor of the next second's. */
+async function exhaust(page) {
+  await page.goto(`${viewer}/session`);
+  const limited = await page.evaluate(async () => {
+    let count = 0;
+    for (let asked = 0; asked < 500 && count < 10; asked += 1) {
+      const answer = await fetch("/session/cookies", { method: "POST" });
+      count += answer.status === 429 && Number(answer.headers.get("retry-after")) >= 1 ? 1 : 0;
+    }
+    return count;
+  });
+  assert.equal(limited, 10);
+}
+
 async function judge(page, path, status, heading) {
-  const answer = await page.goto(`${viewer}/${path}`);
+  let answer = await page.goto(`${viewer}/${path}`);
+  // A bucket gains a token every second, perhaps just now.
+  if (status === 429 && answer.status() === 200) answer = await page.goto(`${viewer}/${path}`);
   assert.equal(answer.status(), status, path);
   assert.deepEqual(await page.getByRole("heading", { level: 1 }).allInnerTexts(), [heading]);
   assert.equal(await page.title(), heading);
@@ -75,7 +90,7 @@ async function withoutScript(browser) {
   await press(page, "link", "Sign in");
   await choose(page, "Ada");
   await page.goto(`${viewer}/session`);
-  for (const text of ["ada@lab-a.example", "the load balancer", "/lab-a/*", "for 60s at a time"]) {
+  for (const text of ["ada@lab-a.example", "the load balancer", "/lab-a/*", "for 1 min at a time"]) {
     await page.getByText(text, { exact: false }).first().waitFor();
   }
   const styled = await page.getByRole("button", { name: "Sign out" }).evaluate((button) => getComputedStyle(button).backgroundColor);
@@ -83,7 +98,7 @@ async function withoutScript(browser) {
   await press(page, "button", "Sign out");
   await page.waitForURL(`${viewer}/`);
   assert.equal((await page.goto(`${viewer}/session`)).status(), 401);
-  const left = (await context.cookies()).filter(({ name }) => !name.startsWith("edgemint-demo"));
+  const left = (await context.cookies()).filter(({ name }) => name !== "AWSALBAuthNonce");
   assert.deepEqual(left.map(({ name }) => name), [], "nothing is left");
   assert.deepEqual(complaints.filter((text) => !text.startsWith("Failed to load resource")), []);
   await context.close();

@@ -67,6 +67,10 @@ fn welcome(site: &Site) {
           Sign in as Noor, who is in no group: nothing opens.
           Watch the clock: cookies live 60 seconds here and renew themselves.
 
+  Script  curl -d grant_type=password -d username=Ada -d client_id=edgemintdemo -d client_secret=edgemint-demo \\
+               {login}/oauth2/token
+          gives a token (for any name: these people have no passwords); README.md has the rest.
+
   Behind  {viewer}   a stand-in load balancer, in front of edgemint
           {data}     a stand-in CloudFront edge, in front of private data
           {login}    a stand-in identity provider

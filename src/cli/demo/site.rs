@@ -274,6 +274,13 @@ client = "{CLIENT_ID}"
 groups = {{ issuer = "{issuer}" }}
 public_key_url = "http://{keys}/{{kid}}"
 
+[[identity.bearer]]
+issuer = "{issuer}"
+jwks_url = "{jwks}"
+client = ["{CLIENT_ID}"]
+token_use = "access"
+groups = "cognito:groups"
+
 [[distribution]]
 host = "{data}"
 
@@ -302,5 +309,6 @@ source = "dir:keys"
 root = "viewer"
 "#,
         issuer = provider.issuer,
+        jwks = provider.jwks,
     )
 }

@@ -113,3 +113,26 @@ async fn sign_out_leads_to_registered_places_only() {
     assert_eq!(location(&browser.get(&to(&site.at("/bye"))).await), site.at("/bye"));
     assert_eq!(browser.get(&to("http://evil.example/")).await.status(), 400);
 }
+
+#[tokio::test]
+async fn a_script_gets_a_token_for_a_name_and_the_right_secret() {
+    let (site, browser) = (Site::start().await, Browser::new());
+    let ask = async |name: &str, secret: &str| {
+        let form = format!(
+            "grant_type=password&username={name}&client_id=demo-client&client_secret={secret}"
+        );
+        browser.post(&site.provider.endpoints().token, form).await
+    };
+    let token = json(ask("ada", "demo-secret").await).await;
+    let subject = site
+        .provider
+        .signer()
+        .subject_of(token["access_token"].as_str().unwrap(), site.clock.now());
+    assert_eq!(subject.as_deref(), Some(PEOPLE[0].id));
+    assert_eq!(ask("ada", "another").await.status(), 401);
+    for nobody in ["", "Eve", "ada%20"] {
+        let answer = ask(nobody, "demo-secret").await;
+        assert_eq!(answer.status(), 400, "{nobody}");
+        assert_eq!(json(answer).await["error"], "invalid_grant");
+    }
+}
