@@ -154,7 +154,7 @@ async fn connections_past_the_limit_get_503_and_those_before_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_slow_heads_of_64_kilobytes_stay_within_the_bound() {
     raise_open_files(3_000);
-    let service = Service::start().await;
+    let service = Service::with(&limits(4096)).await;
     let line = format!("X-Fill: {}\r\n", "x".repeat(8170));
     let unfinished = service.head("GET", "/", &line.repeat(8));
     let unfinished = unfinished.strip_suffix("\r\n").unwrap();
@@ -172,7 +172,7 @@ async fn a_thousand_slow_heads_of_64_kilobytes_stay_within_the_bound() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_bodies_of_a_megabyte_get_413_and_are_not_kept() {
     raise_open_files(3_000);
-    let service = Service::start().await;
+    let service = Service::with(&limits(4096)).await;
     let head = service.head("POST", "/session/cookies", "Content-Length: 1048576\r\n");
     let mut sockets = open(&service, 1000, &head).await;
     let body = vec![b'x'; 1 << 20];
@@ -227,7 +227,7 @@ async fn flood(service: &Service, flood: &str, connections: u64, count: u64) -> 
 /// Every flood, one after the other, at one service: what one leaves behind would add up.
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_of_http2_frames_stay_within_the_bound_and_leave_others_their_answers() {
-    let service = Service::start().await;
+    let service = Service::with(&limits(4096)).await;
     let connections = 50;
     for (name, count, cut) in [
         ("rapid_reset", 2000, false),
