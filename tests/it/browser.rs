@@ -18,6 +18,11 @@ fn pages_of_our_own_are_accessible_and_need_no_script() {
     walk("pages_browser.mjs", "screenshots-of-pages");
 }
 
+#[test]
+fn pages_of_other_origins_ask_for_nothing_unless_they_are_named() {
+    walk("origins_browser.mjs", "screenshots-of-origins");
+}
+
 /// Has a browser walk through a demo of its own.
 fn walk(script: &str, screenshots: &str) {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools");
@@ -30,6 +35,7 @@ fn walk(script: &str, screenshots: &str) {
         .arg(tools.join(script))
         .arg(demo.viewer())
         .arg(&screenshots)
+        .arg(demo.config_file())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&walk.stderr);
@@ -102,6 +108,10 @@ impl Demo {
 
     fn viewer(&self) -> String {
         format!("http://viewer.edgemint.localhost:{}", self.port)
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.path().join(format!("edgemint-demo-{}/edgemint.toml", self.child.id()))
     }
 
     fn log(&self) -> String {

@@ -55,6 +55,33 @@ async fn every_issue_and_every_refusal_is_one_line_without_secrets() {
     }
 }
 
+/// A flood of requests is no flood of lines.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_too_often_is_one_line_a_minute() {
+    let limits = "[limits]\nasks_per_minute_per_subject = 1\nasks_per_minute_per_address = 20";
+    let service = Service::with(limits).await;
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        statuses.push(service.cookies(person("Ada")).await.status().as_u16());
+    }
+    assert_eq!(statuses[0], 200);
+    assert!(statuses[1..].iter().all(|status| *status == 429), "{statuses:?}");
+    let of_ada = service.wait_for("requests.limited").await;
+    assert_eq!(of_ada["subject"], Value::String(format!("{:?}", person("Ada").id)));
+    assert_eq!((&of_ada["address"], &of_ada["retry_after"]), (&"192.0.2.7".into(), &60.into()));
+    let of_address = service.wait_for("requests.limited").await;
+    assert_eq!(of_address["subject"], "\"\"");
+    assert!(of_address["reason"].as_str().unwrap().contains("asks_per_minute_per_address"));
+    let log = service.log();
+    assert!(!log.contains("requests.limited") && !log.contains("cookies.refused"), "{log}");
+    let metrics = service.metrics().await;
+    for line in
+        ["edgemint_limited_total{by=\"Subject\"} 19", "edgemint_limited_total{by=\"Address\"} 20"]
+    {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hang_up_or_a_change_reloads_and_a_bad_file_keeps_the_old_one() {
     let service = Service::start().await;

@@ -1,0 +1,131 @@
+// Asks edgemint from pages of other origins in Chromium: node origins_browser.mjs VIEWER_URL _ CONFIGURATION
+//
+// First as the demo is, which names no other origin; then with the data host named in its configuration,
+// which the service reads again by itself. The first thing that is not as it should be ends it with exit
+// code 1.
+
+import assert from "node:assert/strict";
+import { appendFile } from "node:fs/promises";
+import { chromium } from "playwright-core";
+
+const [viewer, , configuration] = process.argv.slice(2);
+const { hostname, port } = new URL(viewer);
+const sibling = (name, offset) => `http://${hostname.replace("viewer", name)}:${Number(port) + offset}`;
+const DATA = sibling("data", 1);
+const FILE = `${DATA}/lab-a/neurons.zarr/.zattrs`;
+
+async function main() {
+  const browser = await launch();
+  try {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await signIn(page, "Ada");
+    assert.equal((await page.goto(FILE)).status(), 200);
+    await unnamed(context, page);
+    await appendFile(configuration, `\n[cors]\norigins = ["${DATA}"]\n`);
+    await named(context, page);
+  } finally {
+    await browser.close();
+  }
+}
+
+/** A sibling's page sends the person's cookies along, and gets nothing by that. */
+async function unnamed(context, page) {
+  await context.clearCookies({ name: /^CloudFront-|^__Host-edgemint/ });
+  for (const [path, init] of [
+    ["/session", {}],
+    ["/session/cookies", {}],
+    ["/session/cookies", { method: "POST" }],
+    ["/session/cookies", { method: "POST", mode: "no-cors" }],
+    ["/session/cookies", { method: "DELETE" }],
+    ["/session/login", {}],
+    ["/session/login", { mode: "no-cors" }],
+    ["/session/logout", { method: "POST", mode: "no-cors" }],
+    ["/", { mode: "no-cors" }],
+  ]) {
+    assert.notEqual(typeof (await ask(page, path, init)), "object", `${path} ${JSON.stringify(init)}`);
+  }
+  // Not the viewer in a frame: its own script asks there, as anywhere.
+  for (const path of ["/", "/session/cookies", "/session/login"]) await embed(page, "img", path);
+  for (const path of ["/session", "/session/cookies", "/session/login"]) await embed(page, "iframe", path);
+  assert.deepEqual(await given(context), []);
+  assert.equal(await status(page, "/session"), 200, "nobody was signed out");
+  assert.deepEqual((await given(context)), []);
+  await page.goto(viewer);
+  assert.notDeepEqual(await given(context), [], "a page that the person goes to carries cookies");
+}
+
+async function named(context, page) {
+  const answer = await eventually(async () => {
+    await page.goto(FILE);
+    return ask(page, "/session/cookies", { method: "POST" });
+  });
+  assert.deepEqual(answer.resources, [`${DATA}/lab-a/*`]);
+  assert.equal(answer.cookies, undefined);
+  assert.deepEqual([...new Set(await given(context))], ["/lab-a/"]);
+  const session = await ask(page, "/session", { headers: { Authorization: "Basic none" } });
+  assert.equal(session.email, "ada@lab-a.example", "a preflight was answered");
+  assert.notEqual(typeof (await ask(page, "/session/logout", { method: "POST" })), "object");
+  assert.equal(await ask(page, "/session/cookies", { method: "DELETE" }), 204);
+  assert.deepEqual(await given(context), []);
+}
+
+/** What a script of the page gets: JSON, a status, or the name of an error. */
+function ask(page, path, init) {
+  return page.evaluate(async ([url, init]) => {
+    try {
+      const answer = await fetch(url, { credentials: "include", ...init });
+      return answer.type !== "opaque" && answer.status === 200 ? await answer.json() : answer.status;
+    } catch (error) {
+      return error.name;
+    }
+  }, [viewer + path, init]);
+}
+
+function embed(page, kind, path) {
+  return page.evaluate(([kind, url]) => new Promise((resolve) => {
+    const element = document.createElement(kind);
+    element.onload = element.onerror = resolve;
+    element.src = url;
+    document.body.append(element);
+  }), [kind, viewer + path]);
+}
+
+/** What a tab of its own gets. */
+async function status(page, path) {
+  const tab = await page.context().newPage();
+  const answer = await tab.goto(viewer + path);
+  await tab.close();
+  return answer.status();
+}
+
+async function given(context) {
+  const cookies = await context.cookies();
+  return cookies.filter(({ name }) => name.startsWith("CloudFront-")).map(({ path }) => path);
+}
+
+async function eventually(attempt) {
+  for (let tries = 0; tries < 40; tries += 1) {
+    const found = await attempt();
+    if (typeof found === "object") return found;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  return assert.fail("the configuration was not read again");
+}
+
+async function signIn(page, name) {
+  await page.goto(`${viewer}/session/login`);
+  await page.locator("button[name=person]", { hasText: `${name.toLowerCase()}@` }).click();
+  await page.waitForURL(`${viewer}/`);
+}
+
+function launch() {
+  const args = [
+    "--disable-quic", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run", "--no-default-browser-check", "--no-proxy-server",
+  ];
+  if (process.getuid?.() === 0) args.push("--no-sandbox");
+  return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args });
+}
+
+await main();
