@@ -2,6 +2,7 @@
 
 use super::fetched::{KeyUrl, check_issuer, check_key_url, check_region};
 use super::hosts::{self, Hosts};
+use super::logout::{self, LogoutUrl};
 use super::raw;
 use super::site::Site;
 use super::source::Problems;
@@ -19,6 +20,8 @@ pub struct AlbFront {
     pub groups: Groups,
     /// The name of its session cookie, before the shard's number.
     pub session_cookie: String,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<LogoutUrl>,
     /// Where it is believed.
     pub hosts: Hosts,
 }
@@ -64,6 +67,7 @@ pub(super) fn check(
         Groups::Claims => None,
     });
     let session_cookie = check_cookie_name(raw.session_cookie, problems);
+    let logout_url = logout::check(KEY, raw.logout_url, site, problems);
     let hosts = hosts::check("identity.alb.hosts", raw.hosts.as_ref(), site, problems);
     let expected = Expected { signers: signers?, client: client?, issuer, groups_claim };
     Some(AlbFront {
@@ -71,6 +75,7 @@ pub(super) fn check(
         key_url: key_url?,
         groups,
         session_cookie: session_cookie?,
+        logout_url,
         hosts: hosts?,
     })
 }

@@ -2,6 +2,7 @@
 
 use super::alb::{self, AlbFront};
 use super::insecure_proxy::{self, InsecureProxy};
+use super::logout::LogoutUrl;
 use super::raw;
 use super::signed::{self, SignedFront};
 use super::site::Site;
@@ -24,6 +25,26 @@ impl Fronts {
     #[must_use]
     pub fn believe_bearer_tokens(&self) -> bool {
         self.signed.iter().any(|front| front.front() == Front::Bearer)
+    }
+
+    /// Where a browser goes on to that signs out at `host`: as the front says that vouches for the
+    /// person, or else the first that says anything.
+    #[must_use]
+    pub fn logout_url(&self, vouching: Option<Front>, host: &str) -> Option<&LogoutUrl> {
+        let alb = self.alb.iter().map(|alb| (Front::Alb, &alb.hosts, &alb.logout_url));
+        let signed = self.signed.iter().map(|one| (one.front(), &one.hosts, &one.logout_url));
+        let proxy = self.insecure_proxy.iter();
+        let proxy = proxy.map(|one| (Front::InsecureProxy, &one.hosts, &one.logout_url));
+        let believed: Vec<_> = alb
+            .chain(signed)
+            .chain(proxy)
+            .filter(|(_, hosts, _)| hosts.contain(host))
+            .map(|(front, _, url)| (front, url.as_ref()))
+            .collect();
+        match believed.iter().find(|(front, _)| Some(*front) == vouching) {
+            Some((_, url)) => *url,
+            None => believed.iter().find_map(|(_, url)| *url),
+        }
     }
 }
 

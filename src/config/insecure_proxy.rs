@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::hosts::{self, Hosts};
+use super::logout::{self, LogoutUrl};
 use super::raw;
 use super::site::Site;
 use super::source::Problems;
@@ -29,6 +30,8 @@ pub struct InsecureProxy {
     pub groups_header: String,
     /// Domains whose addresses count as verified.
     pub verified_email_domains: Vec<String>,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<LogoutUrl>,
     /// Where it is believed.
     pub hosts: Hosts,
 }
@@ -70,6 +73,7 @@ pub(super) fn check(
     let subject_header = name("subject_header", raw.subject_header, "x-forwarded-user");
     let email_header = name("email_header", raw.email_header, "x-forwarded-email");
     let groups_header = name("groups_header", raw.groups_header, "x-forwarded-groups");
+    let logout_url = logout::check(KEY, raw.logout_url, site, problems);
     let hosts = hosts::check(&format!("{KEY}.hosts"), raw.hosts.as_ref(), site, problems);
     let domains = raw.verified_email_domains.unwrap_or_default();
     Some(InsecureProxy {
@@ -81,6 +85,7 @@ pub(super) fn check(
         email_header: email_header?,
         groups_header: groups_header?,
         verified_email_domains: domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+        logout_url,
         hosts: hosts?,
     })
 }

@@ -15,6 +15,7 @@ mod insecure_proxy;
 mod keys;
 mod limits;
 mod log;
+mod logout;
 mod quantity;
 pub mod raw;
 mod rotation;
@@ -37,6 +38,7 @@ pub use self::insecure_proxy::InsecureProxy;
 pub use self::keys::{KeySource, Keys, ParameterPath};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::logout::LogoutUrl;
 pub use self::quantity::parse_duration;
 pub use self::rotation::{
     DEFAULT_KMS_KEY, Instance, KeyGroupId, ProbeUrl, Rotation, TargetGroupArn,

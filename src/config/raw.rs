@@ -87,6 +87,8 @@ pub struct Alb {
     pub public_key_url: Option<String>,
     /// The name of the load balancer's session cookie.
     pub session_cookie: Option<String>,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<String>,
     /// Under which names it is believed.
     pub hosts: Option<Vec<String>>,
 }
@@ -117,6 +119,8 @@ pub struct VerifiedAccess {
     pub public_key_url: Option<String>,
     /// Domains whose addresses count as verified.
     pub verified_email_domains: Option<Vec<String>>,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<String>,
     /// Under which names it is believed.
     pub hosts: Option<Vec<String>>,
 }
@@ -135,6 +139,8 @@ pub struct CloudflareAccess {
     pub jwks_url: Option<String>,
     /// Domains whose addresses count as verified.
     pub verified_email_domains: Option<Vec<String>>,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<String>,
     /// Under which names it is believed.
     pub hosts: Option<Vec<String>>,
 }
@@ -151,6 +157,8 @@ pub struct GoogleIap {
     pub jwks_url: Option<String>,
     /// Domains whose addresses count as verified.
     pub verified_email_domains: Option<Vec<String>>,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<String>,
     /// Under which names it is believed.
     pub hosts: Option<Vec<String>>,
 }
@@ -169,6 +177,8 @@ pub struct Pomerium {
     pub jwks_url: Option<String>,
     /// Domains whose addresses count as verified.
     pub verified_email_domains: Option<Vec<String>>,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<String>,
     /// Under which names it is believed.
     pub hosts: Option<Vec<String>>,
 }
@@ -215,6 +225,8 @@ pub struct InsecureProxy {
     pub groups_header: Option<String>,
     /// Domains whose addresses count as verified.
     pub verified_email_domains: Option<Vec<String>>,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<String>,
     /// Under which names it is believed.
     pub hosts: Option<Vec<String>>,
 }

@@ -2,6 +2,7 @@
 
 use super::fetched::{KeyUrl, check_fetched_url, check_issuer, check_key_url, check_region};
 use super::hosts::{self, Hosts};
+use super::logout::{self, LogoutUrl};
 use super::raw;
 use super::site::Site;
 use super::source::Problems;
@@ -18,6 +19,8 @@ pub struct SignedFront {
     pub expected: Expected,
     /// Where its keys are.
     pub keys: KeyPlace,
+    /// Where browsers go on to at sign-out.
+    pub logout_url: Option<LogoutUrl>,
     /// Where it is believed.
     pub hosts: Hosts,
 }
@@ -29,6 +32,15 @@ impl SignedFront {
         self.expected.dialect.front
     }
 }
+
+/// Source: Cloudflare One, "Session management".
+const CLOUDFLARE_LOGOUT: &str = "/cdn-cgi/access/logout";
+
+/// Source: Identity-Aware Proxy, "Using query parameters and headers".
+const IAP_LOGOUT: &str = "/?gcp-iap-mode=CLEAR_LOGIN_COOKIE";
+
+/// Source: Pomerium, "Special routes".
+const POMERIUM_LOGOUT: &str = "/.pomerium/sign_out";
 
 /// Where a front's keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +55,7 @@ pub enum KeyPlace {
 struct Common {
     groups: Option<String>,
     verified_email_domains: Option<Vec<String>>,
+    logout_url: Option<String>,
     hosts: Option<Vec<String>>,
 }
 
@@ -107,9 +120,12 @@ impl Checking<'_> {
             token_use: None,
             keys: KeyPlace::PemPerKid(keys?),
         };
-        let groups = raw.groups.or_else(|| Some("groups".to_owned()));
-        let common =
-            Common { groups, verified_email_domains: raw.verified_email_domains, hosts: raw.hosts };
+        let common = Common {
+            groups: raw.groups.or_else(|| Some("groups".to_owned())),
+            verified_email_domains: raw.verified_email_domains,
+            logout_url: raw.logout_url,
+            hosts: raw.hosts,
+        };
         self.front(KEY, &VERIFIED_ACCESS, bound, common)
     }
 
@@ -134,6 +150,7 @@ impl Checking<'_> {
         let common = Common {
             groups: raw.groups,
             verified_email_domains: raw.verified_email_domains,
+            logout_url: raw.logout_url.or_else(|| Some(CLOUDFLARE_LOGOUT.to_owned())),
             hosts: raw.hosts,
         };
         self.front(KEY, &CLOUDFLARE_ACCESS, bound, common)
@@ -154,6 +171,7 @@ impl Checking<'_> {
         let common = Common {
             groups: raw.groups,
             verified_email_domains: raw.verified_email_domains,
+            logout_url: raw.logout_url.or_else(|| Some(IAP_LOGOUT.to_owned())),
             hosts: raw.hosts,
         };
         self.front(KEY, &GOOGLE_IAP, bound, common)
@@ -183,9 +201,12 @@ impl Checking<'_> {
             token_use: None,
             keys: keys?,
         };
-        let groups = raw.groups.or_else(|| Some("groups".to_owned()));
-        let common =
-            Common { groups, verified_email_domains: raw.verified_email_domains, hosts: raw.hosts };
+        let common = Common {
+            groups: raw.groups.or_else(|| Some("groups".to_owned())),
+            verified_email_domains: raw.verified_email_domains,
+            logout_url: raw.logout_url.or_else(|| Some(POMERIUM_LOGOUT.to_owned())),
+            hosts: raw.hosts,
+        };
         self.front(KEY, &POMERIUM, bound, common)
     }
 
@@ -210,9 +231,13 @@ impl Checking<'_> {
             token_use: raw.token_use.or(access),
             keys: keys?,
         };
-        let groups = raw.groups.or_else(|| cognito.then(|| "cognito:groups".to_owned()));
-        let common =
-            Common { groups, verified_email_domains: raw.verified_email_domains, hosts: raw.hosts };
+        let common = Common {
+            groups: raw.groups.or_else(|| cognito.then(|| "cognito:groups".to_owned())),
+            verified_email_domains: raw.verified_email_domains,
+            // Whoever sends a token with each request is signed in nowhere.
+            logout_url: None,
+            hosts: raw.hosts,
+        };
         self.front(key, &BEARER, bound, common)
     }
 
@@ -272,7 +297,8 @@ impl Checking<'_> {
         let groups = common.groups.as_deref().map(ClaimPath::parse);
         let expected =
             Expected { dialect, issuer, made_for, token_use, groups, verified_email_domains };
-        Some(SignedFront { expected, keys, hosts })
+        let logout_url = logout::check(key, common.logout_url, self.site, self.problems);
+        Some(SignedFront { expected, keys, logout_url, hosts })
     }
 
     fn names(

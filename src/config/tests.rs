@@ -1,4 +1,5 @@
 use super::*;
+use crate::identity::Front;
 
 const MINIMAL: &str = r#"
 public_url = "https://viewer.example.org"
@@ -204,6 +205,52 @@ fn every_front_stands_alone_and_lacks_nothing_that_binds_it() {
             assert!(wrong == front || parse_with(&fronted(&wrong), &[]).is_err(), "{wrong}");
         }
     }
+}
+
+#[test]
+fn sign_out_goes_where_the_vendor_says_unless_told_otherwise() {
+    let host = "viewer.example.org";
+    let onward = |front: &str| {
+        let config = parse_with(&fronted(front), &[]).unwrap();
+        config.fronts.logout_url(None, host).map(|url| url.as_str().to_owned())
+    };
+    let vendors = [
+        None,
+        Some("/cdn-cgi/access/logout"),
+        Some("/?gcp-iap-mode=CLEAR_LOGIN_COOKIE"),
+        Some("/.pomerium/sign_out"),
+        None,
+    ];
+    for ((front, _), expected) in FRONTS.iter().zip(vendors) {
+        assert_eq!(onward(front).as_deref(), expected, "{front}");
+    }
+    for (front, _) in &FRONTS[..4] {
+        let told = format!("{front}\nlogout_url = \"https://login.example.org/bye\"");
+        assert_eq!(onward(&told).as_deref(), Some("https://login.example.org/bye"));
+    }
+    let alb = |url: &str| {
+        let client = "client = \"4n0tarealclientid\"";
+        MINIMAL.replace(client, &format!("{client}\nlogout_url = \"{url}\""))
+    };
+    parse_with(&alb("https://login.example.org/logout?client_id=4n0t"), &[]).unwrap();
+    let text = error(&alb("http://login.example.org/logout"));
+    assert!(text.starts_with("/etc/edgemint.toml:8: identity.alb.logout_url: "), "{text}");
+}
+
+#[test]
+fn sign_out_goes_where_the_front_says_that_vouches_for_the_person() {
+    let fronts = format!("{}\n{}", FRONTS[1].0, FRONTS[3].0);
+    let text = fronted(&fronts).replace(
+        "[[distribution]]",
+        "logout_url = \"/bye\"\nhosts = [\"scripts.example.org\"]\n[[distribution]]",
+    );
+    let text = format!("other_urls = [\"https://scripts.example.org\"]\n{text}");
+    let fronts = parse_with(&text, &[]).unwrap().fronts;
+    let onward = |front, host| fronts.logout_url(front, host).unwrap().as_str();
+    let access = "/cdn-cgi/access/logout";
+    assert_eq!(onward(Some(Front::Pomerium), "scripts.example.org"), "/bye");
+    assert_eq!(onward(Some(Front::CloudflareAccess), "scripts.example.org"), access);
+    assert_eq!(onward(Some(Front::Pomerium), "viewer.example.org"), access, "not believed there");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The attributes, each with its reason.
 
+use std::collections::BTreeSet;
+
 use cookie::{Cookie, SameSite};
 use time::Duration;
 
@@ -28,16 +30,25 @@ pub(super) fn readable_host_cookie(name: &str, value: &str, max_age: u64) -> Str
     cookie.to_string()
 }
 
-/// The most shards that a load balancer's login session has: 16 KB in parts of 4 KB.
-const LOAD_BALANCER_SHARDS: usize = 4;
+/// The shards that a load balancer's login session has: 16 KB in parts of 4 KB.
+const LOAD_BALANCER_SHARDS: u8 = 4;
+
+/// The most shards that are believed to be a load balancer's, should it make more one day.
+const MOST_SHARDS: u8 = 16;
 
 /// Ends the login session that a load balancer keeps in cookies called `<name>-0`, `<name>-1` and
-/// so on. Source: the ELB User Guide, "Authentication logout and session timeout".
-#[must_use]
-pub fn expire_load_balancer_session(name: &str) -> Vec<String> {
-    (0..LOAD_BALANCER_SHARDS)
-        .map(|shard| {
-            Cookie::build((format!("{name}-{shard}"), ""))
+/// so on: those that it may make, and those that the browser says it has. Source: the ELB User Guide,
+/// "Authentication logout and session timeout".
+pub fn expire_load_balancer_session<'a>(
+    name: &str,
+    held: impl Iterator<Item = &'a str>,
+) -> Vec<String> {
+    let held: BTreeSet<&str> = held.collect();
+    (0..MOST_SHARDS)
+        .map(|shard| (shard, format!("{name}-{shard}")))
+        .filter(|(shard, name)| *shard < LOAD_BALANCER_SHARDS || held.contains(name.as_str()))
+        .map(|(_, name)| {
+            Cookie::build((name, ""))
                 .path("/")
                 .secure(true)
                 .http_only(true)

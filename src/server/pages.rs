@@ -12,6 +12,7 @@ use super::harden;
 use super::request::RequestId;
 use crate::access::Opened;
 use crate::clock::EpochSeconds;
+use crate::config::LogoutUrl;
 use crate::identity::{Front, Identity};
 
 const STYLE: &str = include_str!("pages.css");
@@ -119,11 +120,29 @@ fn list(items: impl Iterator<Item = String>) -> String {
     html
 }
 
+/// A page that says what is done, and goes on to where the rest of signing out is done.
+///
+/// Not a redirect: browsers hold every redirect after a form to the form page's `form-action`, and a
+/// front may lead on over hosts that nobody here knows of.
+pub(super) fn signed_out(onward: &LogoutUrl) -> Response {
+    let url = escape(onward.as_str());
+    let body = format!(
+        "<h1>Signed out here</h1><p>The sign-in service is told next.</p>\
+         <p><a class=\"button\" href=\"{url}\">Go on</a></p>"
+    );
+    let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url={url}\">");
+    page_with("Signed out", &refresh, &body)
+}
+
 fn page(title: &str, body: &str) -> Response {
+    page_with(title, "", body)
+}
+
+fn page_with(title: &str, head: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>",
+         {head}<title>{}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>",
         escape(title)
     );
     let mut response = Html(html).into_response();

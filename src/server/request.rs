@@ -104,8 +104,13 @@ pub(super) fn check_site(
 
 /// The browser's ledger, among its cookies.
 pub(super) fn ledger(headers: &HeaderMap) -> Ledger {
+    Ledger::read(cookies(headers))
+}
+
+/// The browser's cookies, names and values.
+pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    Ledger::read(lines.flat_map(cookie_pairs))
+    lines.flat_map(cookie_pairs)
 }
 
 #[cfg(test)]

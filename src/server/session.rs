@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::error::{ServeError, append};
-use super::request::{check_site, is_navigation, prefers_html};
+use super::request::{check_site, cookies, is_navigation, prefers_html};
 use super::{pages, return_to, script};
 use crate::access::{Grant, Opened};
 use crate::clock::EpochSeconds;
@@ -60,9 +60,10 @@ pub(super) async fn login(asked: Asked, wishes: Wished) -> Response {
     answer(&asked, signed_in)
 }
 
-/// `POST /session/logout`: clear what we set, and end the load balancer's session.
+/// `POST /session/logout`: clear what we set, end the load balancer's session, and go on to where the
+/// front and the provider behind it end theirs.
 pub(super) async fn logout(asked: Asked, wishes: Wished) -> Response {
-    let signed_out = log_out(&asked, wishes);
+    let signed_out = log_out(&asked, wishes).await;
     answer(&asked, signed_out)
 }
 
@@ -133,19 +134,24 @@ async fn log_in(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
     Ok(with_lines(see_other(&path), &lines))
 }
 
-fn log_out(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
+async fn log_out(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
     let public_url = asked.public_url();
     check_site(&asked.method, &asked.headers, public_url, &[])?;
     let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let path = return_to::parse(wishes.return_to.as_deref().unwrap_or("/"), public_url)?;
+    let fronts = &asked.snapshot.config.fronts;
     let mut lines = asked.clearing_lines();
-    if let Some(alb) = &asked.snapshot.config.fronts.alb {
-        lines.extend(expire_load_balancer_session(&alb.session_cookie));
+    if let Some(alb) = &fronts.alb {
+        let held = cookies(&asked.headers).map(|(name, _)| name);
+        lines.extend(expire_load_balancer_session(&alb.session_cookie, held));
     }
-    let response = if is_navigation(&asked.headers) {
-        see_other(&path)
-    } else {
-        StatusCode::NO_CONTENT.into_response()
+    // Whoever's credential cannot be believed may sign out all the same.
+    let vouching = asked.identity().await.ok().flatten().map(|identity| identity.front);
+    let onward = fronts.logout_url(vouching, public_url.host());
+    let response = match (is_navigation(&asked.headers), onward) {
+        (false, _) => StatusCode::NO_CONTENT.into_response(),
+        (true, Some(onward)) => pages::signed_out(onward),
+        (true, None) => see_other(&path),
     };
     Ok(with_lines(response, &lines))
 }

@@ -290,6 +290,51 @@ async fn clearing_removes_what_the_ledger_lists_even_when_nobody_is_signed_in() 
 }
 
 #[tokio::test]
+async fn signing_out_goes_on_to_the_provider() {
+    let onward =
+        "https://login.example.org/logout?client_id=4n0t&logout_uri=https://viewer.example.org/";
+    let client = "client = \"4n0tarealclientid\"";
+    let config = CONFIG.replace(client, &format!("{client}\nlogout_url = \"{onward}\""));
+    let app = App::with(&config);
+    let navigation = [("sec-fetch-mode", "navigate"), ("sec-fetch-site", "same-origin")];
+    let out = app.with_headers(person("Ada"), Method::POST, "/session/logout", &navigation).await;
+    assert_eq!(out.status, 200);
+    assert_eq!(out.header("cache-control"), "no-store, private");
+    let written = onward.replace('&', "&amp;");
+    let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url={written}\">");
+    assert!(out.text().contains(&refresh), "{}", out.text());
+    assert!(out.text().contains(&format!("<a class=\"button\" href=\"{written}\">")));
+
+    // A script stays where it is, and whoever's credential is wrong may leave too.
+    let script = app.of(person("Ada"), Method::POST, "/session/logout").await;
+    assert_eq!((script.status.as_u16(), script.body.len()), (204, 0));
+    let wrong = bare(Method::POST, "/session/logout")
+        .header("x-amzn-oidc-data", "wrong")
+        .header("sec-fetch-mode", "navigate");
+    let out = app.send(wrong.body(Body::empty()).unwrap()).await;
+    assert!(out.status == 200 && out.text().contains(&refresh), "{}", out.text());
+}
+
+#[tokio::test]
+async fn signing_out_ends_every_shard_of_the_load_balancers_session() {
+    let app = App::new();
+    let held: Vec<String> =
+        (0..40).map(|shard| format!("AWSELBAuthSessionCookie-{shard}=x")).collect();
+    for (held, expected) in [(&held[..0], 4), (&held[..2], 4), (&held[..7], 7), (&held[..], 16)] {
+        let cookie = format!("AWSELBAuthSessionCookie-07=x; other=x; {}", held.join("; "));
+        let headers = [("cookie", cookie.as_str())];
+        let out = app.with_headers(person("Ada"), Method::POST, "/session/logout", &headers).await;
+        let lines = out.set_cookies();
+        let expired: Vec<String> = (0..expected)
+            .map(|shard| {
+                format!("AWSELBAuthSessionCookie-{shard}=; HttpOnly; Secure; Path=/; Max-Age=0")
+            })
+            .collect();
+        assert_eq!(lines, expired);
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_takes_away_what_another_person_left() {
     let app = App::new();
     let lines = app.of(person("Ada"), Method::POST, "/session/cookies").await.set_cookies();
