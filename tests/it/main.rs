@@ -3,6 +3,8 @@
 
 /// An AWS that answers what it is told to, alone or in front of another.
 mod aws_endpoint;
+/// Behind a load balancer and a user pool that others wrote.
+mod balancer;
 /// Behind nginx and Apache httpd, as deploy/ sets them up.
 mod beside;
 /// The demo in a real browser.

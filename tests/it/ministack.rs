@@ -3,6 +3,7 @@
 //! What it does not model (bad PEM, quotas, sizes, throttling, encryption) is asked of an endpoint that
 //! answers what it is told to.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ssm::config::{Credentials, SharedCredentialsProvider};
 
-use crate::tools::venv_program;
+use crate::tools::{python_script, venv_program};
 
 /// An AWS of this test's own, gone when dropped.
 pub(crate) struct MiniStack {
@@ -29,12 +30,35 @@ impl MiniStack {
         Self::start_with(&[("AUTH", "true")]).await
     }
 
-    /// A port that is free now may be somebody else's a moment later: then with another one.
+    /// One whose load balancers mint tokens as AWS's do, and the URL of their public keys.
+    pub(crate) async fn start_with_load_balancers() -> (Self, String) {
+        let program = || {
+            let mut program = python_script("ministack_alb.py");
+            program.stdout(Stdio::piped());
+            program
+        };
+        let mut stack = Self::start_as(program, &[]).await;
+        let output = stack.child.stdout.take().unwrap();
+        let mut key_url = String::new();
+        BufReader::new(output).read_line(&mut key_url).unwrap();
+        (stack, key_url.trim_end().to_owned())
+    }
+
     async fn start_with(more: &[(&str, &str)]) -> Self {
+        let program = || {
+            let mut program = Command::new(venv_program("ministack"));
+            program.stdout(Stdio::null());
+            program
+        };
+        Self::start_as(program, more).await
+    }
+
+    /// A port that is free now may be somebody else's a moment later: then with another one.
+    async fn start_as(program: impl Fn() -> Command, more: &[(&str, &str)]) -> Self {
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let name = format!("{}-{port}", std::process::id());
-            let child = Command::new(venv_program("ministack"))
+            let child = program()
                 .env("GATEWAY_PORT", port.to_string())
                 .env("BIND_HOST", "127.0.0.1")
                 // Fixed ports, which only one at a time could have.
@@ -43,7 +67,6 @@ impl MiniStack {
                 .env("MINISTACK_VERSION", &name)
                 .envs(more.iter().copied())
                 .stdin(Stdio::null())
-                .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();

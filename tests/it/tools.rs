@@ -92,6 +92,21 @@ pub(crate) fn venv_program(name: &str) -> PathBuf {
     installed(&format!("venv/bin/{name}"))
 }
 
+/// A program of ours that is written in Python, about to be started.
+pub(crate) fn python_script(script: &str) -> Command {
+    let mut command = Command::new(installed("venv/bin/python"));
+    command.arg(folder().join(script));
+    command
+}
+
+/// A program of ours that is written in JavaScript, about to be started.
+pub(crate) fn node_script(script: &str) -> Command {
+    installed("node_modules");
+    let mut command = Command::new("node");
+    command.arg(folder().join(script));
+    command
+}
+
 /// Runs the command line of OpenSSL in a folder.
 pub(crate) fn openssl(folder: &Path, args: &[&str]) -> Output {
     Command::new("openssl")

@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [viewer, folder] = process.argv.slice(2);
 const LABS = { "lab-a": "/lab-a/neurons.zarr", "lab-b": "/lab-b/cells.zarr", atlas: "/atlas/section.zarr" };
@@ -275,15 +275,6 @@ async function readInTab(visitor, lab) {
 
 async function shoot(page, name) {
   await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
-}
-
-function launch() {
-  const args = [
-    "--disable-quic", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--no-default-browser-check", "--no-proxy-server",
-  ];
-  if (process.getuid?.() === 0) args.push("--no-sandbox");
-  return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args });
 }
 
 await main();
