@@ -1,4 +1,4 @@
-//! AWS's own verifier judges tokens beside ours.
+//! AWS's own verifier judges tokens beside ours, and `jose` those of other vendors' fronts.
 //!
 //! Every token of the tables has two expected verdicts, ours and that of `aws-jwt-verify`. A table
 //! can say that both accept, that both refuse, or that AWS accepts what we refuse, and why. It
@@ -7,7 +7,8 @@
 //! which AWS checks although it was not asked about them and which we do not read at all.
 //!
 //! AWS's verifier allows for no difference of clocks and we allow for [`CLOCK_SKEW_SECONDS`], so in
-//! the cases about time it gets a time that is as much earlier or later.
+//! the cases about time it gets a time that is as much earlier or later. `jose` is told to allow for
+//! the same as we do.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -23,6 +24,10 @@ use crate::tools::Tool;
 mod access;
 /// The claims that a load balancer signs.
 mod claims;
+/// The tokens of all other fronts.
+mod fronts;
+/// What they look like.
+mod shapes;
 
 const EARLIER: u64 = NOW.0 - CLOCK_SKEW_SECONDS;
 const LATER: u64 = NOW.0 + CLOCK_SKEW_SECONDS;
@@ -79,8 +84,17 @@ impl Table {
         ours: impl Fn(&str) -> Result<String, String>,
         request: impl Fn(&Case) -> Value,
     ) {
+        self.judge_by("alb_verify.mjs", ours, request);
+    }
+
+    fn judge_by(
+        &self,
+        tool: &'static str,
+        ours: impl Fn(&str) -> Result<String, String>,
+        request: impl Fn(&Case) -> Value,
+    ) {
         let requests: Vec<Value> = self.0.iter().map(request).collect();
-        let answers: Vec<Verdict> = Tool::node("alb_verify.mjs").ask_all(&requests);
+        let answers: Vec<Verdict> = Tool::node(tool).ask_all(&requests);
         let surprises: Vec<String> = self
             .0
             .iter()
@@ -102,7 +116,7 @@ struct Verdict {
 
 #[derive(Debug, Deserialize)]
 struct Payload {
-    sub: Option<String>,
+    sub: Option<Value>,
 }
 
 fn surprise(case: &Case, ours: &Result<String, String>, aws: &Verdict) -> Option<String> {
@@ -115,7 +129,7 @@ fn surprise(case: &Case, ours: &Result<String, String>, aws: &Verdict) -> Option
         ));
     }
     let theirs = aws.payload.as_ref().and_then(|payload| payload.sub.as_ref());
-    let differ = ours.as_ref().is_ok_and(|ours| Some(ours) != theirs);
+    let differ = ours.as_ref().is_ok_and(|ours| theirs.is_none_or(|theirs| theirs != ours));
     differ.then(|| format!("{name}: we read {ours:?}, AWS {theirs:?}"))
 }
 

@@ -4,7 +4,9 @@ use edgemint::demo::people::Person;
 use edgemint::demo::tokens::{AccessTokenFacts, AccessTokenSigner};
 use edgemint::identity::ClaimPath;
 use edgemint::identity::access_token;
+use edgemint::identity::dialect::BEARER;
 use edgemint::identity::keys::Jwks;
+use edgemint::identity::signed::{self, MadeFor};
 use edgemint::identity::{Subject, TokenError};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
@@ -29,6 +31,7 @@ struct Pool {
     good: String,
 }
 
+const WHOSE: &str = "it does not know whose claims came along";
 const BARE: &str = "bare";
 const SHORT: &str = "short";
 const ENCRYPTS: &str = "encrypts";
@@ -85,14 +88,37 @@ impl Pool {
         access_token::verify(token, key, &expected, &ada, NOW)
     }
 
+    /// As a bearer token of somebody's, whoever that is.
+    fn bearer(&self, token: &str) -> Result<String, TokenError> {
+        let expected = signed::Expected {
+            dialect: &BEARER,
+            issuer: Some(ISSUER.to_owned()),
+            made_for: MadeFor::Client(vec![CLIENT.to_owned()]),
+            token_use: Some("access".to_owned()),
+            groups: Some(ClaimPath::parse("cognito:groups")),
+            verified_email_domains: Vec::new(),
+        };
+        let jwks = Jwks::parse(self.jwks.to_string().as_bytes())?;
+        let kid = signed::key_id(token, &expected, NOW)?;
+        let key = jwks.get(&kid).ok_or(TokenError::Key("the pool does not have it"))?;
+        let identity = signed::verify(token, key, &expected, NOW)?;
+        Ok(identity.subject.as_str().to_owned())
+    }
+
     fn judge(&self, fill: impl Fn(&Self, &mut Table)) {
+        let ours = |token: &str| self.groups(token).map(|_| person("Ada").id.to_owned());
+        self.judge_by(ours, fill);
+    }
+
+    fn judge_by(
+        &self,
+        ours: impl Fn(&str) -> Result<String, TokenError>,
+        fill: impl Fn(&Self, &mut Table),
+    ) {
         let mut table = Table::default();
         fill(self, &mut table);
         table.judge(
-            |token| match self.groups(token) {
-                Ok(_) => Ok(person("Ada").id.to_owned()),
-                Err(error) => Err(error.to_string()),
-            },
+            |token| ours(token).map_err(|error| error.to_string()),
             |case| {
                 json!({
                     "access_token": case.token,
@@ -138,13 +164,29 @@ fn rsa_token(key: &PKey<Private>, digest: MessageDigest, input: &str) -> String 
 #[test]
 fn access_tokens_are_verified_as_by_aws() {
     Pool::new().judge(|pool, table| {
-        access_claims(pool, table);
-        access_times(pool, table);
-        access_groups(pool, table);
-        access_headers(pool, table);
-        access_algorithms(pool, table);
-        access_signatures(pool, table);
+        let other = pool.signer.mint(person("Ben"), &facts()).unwrap();
+        table.stricter("of another person", other, WHOSE);
+        whole_table(pool, table);
     });
+}
+
+#[test]
+fn bearer_tokens_of_cognitos_are_verified_as_by_aws() {
+    let pool = Pool::new();
+    let ours = |token: &str| pool.bearer(token);
+    pool.judge_by(ours, |pool, table| {
+        table.accept("of anybody", pool.signer.mint(person("Ben"), &facts()).unwrap());
+        whole_table(pool, table);
+    });
+}
+
+fn whole_table(pool: &Pool, table: &mut Table) {
+    access_claims(pool, table);
+    access_times(pool, table);
+    access_groups(pool, table);
+    access_headers(pool, table);
+    access_algorithms(pool, table);
+    access_signatures(pool, table);
 }
 
 fn access_claims(pool: &Pool, table: &mut Table) {
@@ -165,11 +207,8 @@ fn access_claims(pool: &Pool, table: &mut Table) {
         }
         table.refuse(format!("no {name}"), pool.payload(&without(&pool.payload, name)));
     }
-    let whose = "it does not know whose claims came along";
-    let other = pool.signer.mint(person("Ben"), &facts()).unwrap();
-    table.stricter("of another person", other, whose);
-    table.stricter("no sub", pool.payload(&without(&pool.payload, "sub")), whose);
-    table.stricter("an empty sub", pool.payload_with(json!({"sub": ""})), whose);
+    table.stricter("no sub", pool.payload(&without(&pool.payload, "sub")), WHOSE);
+    table.stricter("an empty sub", pool.payload_with(json!({"sub": ""})), WHOSE);
     for sub in [json!([person("Ada").id]), json!(1), Value::Null] {
         table.refuse(format!("sub {sub}"), pool.payload_with(json!({"sub": sub})));
     }
