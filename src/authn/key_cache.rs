@@ -241,11 +241,13 @@ impl<V> KeyCache<V> {
     }
 }
 
-/// Forgets a key that could not be had, or else the one that was fetched first.
+/// Forgets a key that could not be had, or else the one that was fetched first. One that is being
+/// fetched stays: whoever floods the cache must not see to it that a new key is never remembered.
 fn make_room<V>(slots: &mut HashMap<String, Arc<Slot<V>>>) {
     let age = |slot: &Arc<Slot<V>>| {
         let known = locked(&slot.known);
-        (known.value.is_some(), known.fetched)
+        let fetching = slot.fetching.try_lock().is_err();
+        (known.value.is_some() || fetching, known.fetched)
     };
     let oldest = slots.iter().min_by_key(|(_, slot)| age(slot)).map(|(url, _)| url.clone());
     if let Some(url) = oldest {

@@ -96,6 +96,47 @@ async fn a_known_key_stays_while_its_source_is_down() {
 }
 
 #[tokio::test]
+async fn a_known_key_outlives_a_spent_budget() {
+    let (clock, fetcher, cache) = cache();
+    get(&cache, "known").await.unwrap();
+    clock.advance(7200);
+    for n in 0..10 {
+        assert!(get(&cache, &format!("invented-{n}")).await.is_err());
+    }
+    assert!(get(&cache, "known").await.is_ok(), "it is stale, and cannot be looked at just now");
+    assert_eq!(fetcher.fetches.load(Ordering::SeqCst), 6);
+}
+
+#[tokio::test]
+async fn a_flood_does_not_push_out_a_key_that_is_being_fetched() {
+    let (clock, fetcher, cache) = cache();
+    let mut fetching = Box::pin(get(&cache, "known"));
+    assert!(poll_once(&mut fetching).is_none());
+    for n in 0..1000 {
+        assert!(get(&cache, &format!("invented-{n}")).await.is_err());
+    }
+    assert!(fetching.await.is_ok());
+    assert!(get(&cache, "known").await.is_ok(), "it was fetched, and is not remembered");
+    assert_eq!(fetcher.fetches.load(Ordering::SeqCst), 5);
+    clock.advance(60);
+    assert!(get(&cache, "known").await.is_ok());
+    assert_eq!(fetcher.fetches.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_holds_up_nobody_who_can_do_without() {
+    let (clock, fetcher, cache) = cache();
+    get(&cache, "known").await.unwrap();
+    clock.advance(3600);
+    let mut hanging = Box::pin(get(&cache, "known"));
+    assert!(poll_once(&mut hanging).is_none());
+    let mut another = Box::pin(get(&cache, "known"));
+    assert!(poll_once(&mut another).is_some_and(|outcome| outcome.is_ok()));
+    assert!(hanging.await.is_ok());
+    assert_eq!(fetcher.fetches.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
 async fn a_withdrawn_key_is_believed_no_longer() {
     let (clock, fetcher, cache) = cache();
     get(&cache, "known").await.unwrap();
@@ -136,4 +177,13 @@ async fn futures_join<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Out
     })
     .await;
     done.into_iter().flatten().collect()
+}
+
+/// The outcome, if there is one without waiting.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::Pin::new(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
 }
