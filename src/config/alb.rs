@@ -57,8 +57,11 @@ pub(super) fn check(
     let signers = check_signers(raw.signer, region.as_deref(), laptop, problems);
     let client = problems.require("identity.alb.client", raw.client, "client = \"4n0tareal\"");
     let key_url = region.and_then(|region| {
-        let url = raw.public_key_url.unwrap_or_else(|| default_key_url(&region));
-        problems.take("identity.alb.public_key_url", check_key_url(&url, laptop))
+        let key = "identity.alb.public_key_url";
+        let url = raw.public_key_url.or_else(|| default_key_url(&region));
+        let example = "public_key_url = \"https://…/{kid}\", from AWS's guide for this partition";
+        let url = problems.require(key, url, example)?;
+        problems.take(key, check_key_url(&url, laptop))
     });
     let groups = raw.groups.unwrap_or_default();
     let (groups, groups_claim) = check_groups(groups, client.as_deref(), laptop, problems)?;
@@ -128,15 +131,22 @@ fn check_arn(arn: &str, region: Option<&str>, laptop: bool) -> Result<(), String
     Ok(())
 }
 
-/// Source: the ELB User Guide, and the README of `aws-jwt-verify` for `GovCloud`.
-fn default_key_url(region: &str) -> String {
+/// Regions of AWS's further partitions begin so; their domains differ, and none is documented.
+const UNDOCUMENTED: [&str; 5] = ["us-iso-", "us-isob-", "us-isof-", "eu-isoe-", "eusc-"];
+
+/// Source: the ELB User Guide, and the README of `aws-jwt-verify` for `GovCloud`. China's is that of
+/// AWS's other services there.
+fn default_key_url(region: &str) -> Option<String> {
+    if UNDOCUMENTED.iter().any(|beginning| region.starts_with(beginning)) {
+        return None;
+    }
     if region.starts_with("us-gov-") {
-        return format!(
+        return Some(format!(
             "https://s3-{region}.amazonaws.com/aws-elb-public-keys-prod-{region}/{{kid}}"
-        );
+        ));
     }
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-    format!("https://public-keys.auth.elb.{region}.amazonaws.com{suffix}/{{kid}}")
+    Some(format!("https://public-keys.auth.elb.{region}.amazonaws.com{suffix}/{{kid}}"))
 }
 
 fn check_groups(
@@ -176,7 +186,8 @@ mod tests {
     #[test]
     fn key_urls_cover_the_partitions() {
         let kid = KeyId::parse("12345678-90ab-cdef-1234-567890abcdef").unwrap();
-        let url = |region| check_key_url(&default_key_url(region), false).unwrap().of(&kid);
+        let url =
+            |region| check_key_url(&default_key_url(region).unwrap(), false).unwrap().of(&kid);
         let id = kid.as_str();
         let commercial = format!("https://public-keys.auth.elb.eu-west-1.amazonaws.com/{id}");
         assert_eq!(url("eu-west-1"), commercial);
@@ -190,6 +201,9 @@ mod tests {
             url("cn-north-1")
                 .starts_with("https://public-keys.auth.elb.cn-north-1.amazonaws.com.cn/")
         );
+        for region in ["us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "eusc-de-east-1"] {
+            assert_eq!(default_key_url(region), None, "{region}");
+        }
     }
 
     #[test]

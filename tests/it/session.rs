@@ -166,6 +166,50 @@ async fn an_access_token_of_somebody_else_is_refused() {
 }
 
 #[tokio::test]
+async fn the_load_balancers_key_is_fetched_where_its_region_keeps_it() {
+    let configured = "https://keys.example.org/alb/{kid}";
+    for (region, partition, at) in [
+        ("eu-west-1", "aws", "https://public-keys.auth.elb.eu-west-1.amazonaws.com/{kid}"),
+        (
+            "us-gov-west-1",
+            "aws-us-gov",
+            "https://s3-us-gov-west-1.amazonaws.com/aws-elb-public-keys-prod-us-gov-west-1/{kid}",
+        ),
+        (
+            "us-gov-east-1",
+            "aws-us-gov",
+            "https://s3-us-gov-east-1.amazonaws.com/aws-elb-public-keys-prod-us-gov-east-1/{kid}",
+        ),
+        ("cn-north-1", "aws-cn", "https://public-keys.auth.elb.cn-north-1.amazonaws.com.cn/{kid}"),
+        ("eusc-de-east-1", "aws-eusc", configured),
+    ] {
+        let arn =
+            ARN.replace("arn:aws:", &format!("arn:{partition}:")).replace("us-east-1", region);
+        let mut config = CONFIG.replace(ARN, &arn);
+        config = config.replace("region = \"us-east-1\"", &format!("region = \"{region}\""));
+        if at == configured {
+            config = config.replace("client =", &format!("public_key_url = \"{at}\"\nclient ="));
+        }
+        let app = App::with(&config);
+        let ada = person("Ada");
+        let expires = NOW.plus(7200);
+        let header = ClaimsHeader { signer: &arn, client: CLIENT, issuer: ISSUER, expires };
+        let token = app.claims.mint(&header, &claims_of(ada)).unwrap();
+        let ask = async || {
+            let request = bare(Method::POST, "/session/cookies")
+                .header("x-amzn-oidc-data", &token)
+                .header("x-amzn-oidc-accesstoken", app.access_token(ada));
+            app.send(request.body(Body::empty()).unwrap()).await
+        };
+        assert_eq!(ask().await.status, 401, "{region}: it is nowhere");
+        app.source.serve(&at.replace("{kid}", app.claims.kid()), app.claims.public_key_pem());
+        app.clock.advance(60);
+        let answer = ask().await;
+        assert_eq!(answer.status, 200, "{region}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn keys_that_cannot_be_fetched_are_a_503_and_cached_ones_serve_on() {
     let app = App::new();
     app.source.set_down(true);
