@@ -56,9 +56,12 @@ async fn people_of_a_pool_see_through_a_load_balancer_what_is_theirs() {
 
 /// A pool with people, a load balancer that signs them in, and the service as its target.
 fn front(stack: &MiniStack, target_port: u16) -> Front {
+    let teams = (0..50).map(|team| format!("team-{team:02}-of-a-large-institute"));
+    let many: Vec<String> = teams.chain(["staff".to_owned()]).collect();
     let people = json!([
         {"name": "ada", "email": "ada@lab-a.example", "groups": ["lab-a", "staff"]},
         {"name": "noor", "email": "noor@elsewhere.example", "groups": ["staff"]},
+        {"name": "kim", "email": "kim@lab-b.example", "groups": many},
         {"name": "zoe", "email": "zoe@lab-a.example", "groups": []},
     ]);
     let request = json!({

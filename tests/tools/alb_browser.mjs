@@ -16,6 +16,7 @@ async function main() {
     await wrongPassword(await visitor(browser));
     await memberOfAnotherGroup(await visitor(browser));
     await memberOfNone(await visitor(browser));
+    await memberOfMany(await visitor(browser));
   } finally {
     await browser.close();
   }
@@ -94,6 +95,16 @@ async function memberOfNone(page) {
   await page.getByText("zoe@lab-a.example").waitFor();
   assert.deepEqual(await paths(page), []);
   assert.equal(await read(page, "/lab-a/note.txt"), 403);
+}
+
+/** A session so large that the load balancer cuts it into shards ends as a whole. */
+async function memberOfMany(page) {
+  await signIn(page, "kim");
+  const shards = (await cookies(page)).filter((name) => name.startsWith("AWSELBAuthSessionCookie-"));
+  assert.ok(shards.length >= 2, `${shards}`);
+  assert.deepEqual(await paths(page), ["/staff/"]);
+  await signOut(page);
+  assert.deepEqual(await cookies(page), []);
 }
 
 /** Asks for a page that needs sign-in, signs in at the pool, and is back there. */
