@@ -76,6 +76,9 @@ fn describe(snapshot: &Snapshot) {
     for rule in &config.rules {
         line("rule", &describe_rule(rule));
     }
+    for origin in &config.cors.origins {
+        line("origin", &format!("{origin}, whose scripts may ask for cookies"));
+    }
     line("keys", &describe_keys(snapshot));
     match &snapshot.bundle {
         Some(bundle) => line(
@@ -160,6 +163,12 @@ fn advice(config: &Config) -> Vec<String> {
              every data answer carry Content-Security-Policy: sandbox; default-src 'none'"
                 .to_owned(),
         );
+    }
+    for origin in config.cors.of_other_sites(&config.site.public_url) {
+        advice.push(format!(
+            "{origin} is another site than {}: browsers send no sign-in from there, and keep no cookies",
+            config.site.public_url
+        ));
     }
     if config.rules.iter().any(|rule| rule.bind_ip) {
         advice.push(

@@ -332,6 +332,13 @@ fn check_describes_a_right_configuration_and_locates_what_is_wrong() {
     let text = out(&without_network);
     assert_eq!(code(&without_network), 0, "{text}");
     assert!(text.contains("\n    keys    ssm:/edgemint/prod, not read here\n"), "{text}");
+    let origins = "[cors]\norigins = [\"https://notebook.example.org\", \"https://example.net\"]";
+    let friends = format!("{CONFIG}\n{origins}\n");
+    std::fs::write(folder.path().join("edgemint.toml"), friends).unwrap();
+    let text = out(&check(&folder, &[]));
+    assert!(text.contains("    origin  https://notebook.example.org, whose scripts"), "{text}");
+    assert_eq!(text.matches(" is another site than ").count(), 1, "{text}");
+    assert!(text.contains("https://example.net is another site than "), "{text}");
     let wrong = CONFIG.replace("\"15m\"", "\"15 minutes\"").replace("/lab-a/*", "/lab-a*");
     std::fs::write(folder.path().join("edgemint.toml"), wrong).unwrap();
     let output = check(&folder, &[]);
