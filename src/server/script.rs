@@ -32,6 +32,9 @@ pub(super) enum Format {
     CookieFile,
 }
 
+/// The most ranges of one `Accept` that are looked at; browsers send eight.
+const MAX_RANGES: usize = 64;
+
 /// Media types, the preferred one first.
 const TYPES: [(&str, Format); 3] = [
     ("application/json", Format::Json),
@@ -46,14 +49,12 @@ impl Format {
     /// # Errors
     /// [`ServeError::NotAcceptable`] if none of them is.
     pub(super) fn asked_for(headers: &HeaderMap) -> Result<Self, ServeError> {
-        let lines = headers.get_all(header::ACCEPT).iter();
-        let ranges: Vec<(String, u16)> = lines
-            .flat_map(|line| line.to_str().unwrap_or_default().split(','))
-            .filter_map(range)
-            .collect();
         if !headers.contains_key(header::ACCEPT) {
             return Ok(Self::Json);
         }
+        let lines = headers.get_all(header::ACCEPT).iter();
+        let texts = lines.flat_map(|line| line.to_str().unwrap_or_default().split(','));
+        let ranges: Vec<(String, u16)> = texts.take(MAX_RANGES).filter_map(range).collect();
         let mut best = (0, Err(ServeError::NotAcceptable));
         for (kind, format) in TYPES {
             let weight = weight_of(kind, &ranges);

@@ -141,6 +141,37 @@ async fn a_format_that_there_is_not_is_406_and_signs_nothing() {
     assert!(metrics.contains("edgemint_signatures_total 0"), "{metrics}");
 }
 
+#[tokio::test]
+async fn whatever_is_accepted_is_answered_or_refused() {
+    let scripts = Scripts::new();
+    let many = "a/b,".repeat(4000);
+    let behind_many = format!("{many}application/json");
+    let deep = format!("application/json{}", ";q=1".repeat(4000));
+    for (accept, status) in [
+        (many.as_str(), 406),
+        (&behind_many, 406),
+        (&deep, 200),
+        (";;;,,,;q=", 406),
+        ("/", 406),
+        ("*/*;q=nan", 406),
+        ("*/*;q=inf", 406),
+        ("*/*;q=-1", 406),
+        ("*/*;q=0.0004", 406),
+        ("*/*; Q=1.0", 200),
+        ("application/json\t;\tq=1", 200),
+    ] {
+        let answer = scripts.ask("/session/cookies", &[("accept", accept)]).await;
+        assert_eq!(answer.status, status, "{}", &accept[..accept.len().min(40)]);
+    }
+    let bytes = axum::http::HeaderValue::from_bytes(b"application/json\xff").unwrap();
+    let token = format!("Bearer {}", scripts.token(&["lab-a"]));
+    let request = bare(Method::POST, "/session/cookies")
+        .header("authorization", token)
+        .header("accept", bytes);
+    let answer = scripts.app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, 406);
+}
+
 /// `HttpOnly` is worth nothing once a page's script can read the values in an answer.
 #[tokio::test]
 async fn cookie_values_are_in_no_answer_to_a_browser() {
