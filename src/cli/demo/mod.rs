@@ -40,12 +40,14 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
     }
     logging::start(Log { format: LogFormat::Plain, level: LogLevel::Info });
     runtime.block_on(async {
-        let site = Site::start(Some(options.port)).await?;
-        welcome(&site);
+        // Heard before there is anything that a signal could leave behind.
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot hear Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
         let mut hang_up = signal(SignalKind::hangup()).context("cannot hear SIGHUP")?;
+        let site = Site::start(Some(options.port)).await?;
+        welcome(&site);
         tokio::select! {
-            pressed = tokio::signal::ctrl_c() => pressed.context("cannot hear Ctrl-C")?,
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
             // The terminal was closed.
             _ = hang_up.recv() => {}
