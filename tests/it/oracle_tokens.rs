@@ -181,11 +181,20 @@ fn mac(input: &str, secret: &[u8]) -> String {
 
 /// Sets unused bits of the last character, which lenient decoders drop.
 fn with_trailing_bits(token: &str) -> String {
+    with_last_character(token, 1)
+}
+
+/// Changes bits of the last character that every decoder reads.
+fn with_last_bits(token: &str) -> String {
+    with_last_character(token, 16)
+}
+
+fn with_last_character(token: &str, more: usize) -> String {
     let unpadded = token.trim_end_matches('=');
     let (rest, last) = unpadded.split_at(unpadded.len() - 1);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let value = alphabet.find(last).unwrap();
-    format!("{rest}{}{}", &alphabet[value + 1..value + 2], &token[unpadded.len()..])
+    let value = (alphabet.find(last).unwrap() + more) % 64;
+    format!("{rest}{}{}", &alphabet[value..=value], &token[unpadded.len()..])
 }
 
 /// The values of some fields as a JSON list, `null` for those that are absent.

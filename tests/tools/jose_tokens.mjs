@@ -4,6 +4,8 @@ import { constants, createPrivateKey, sign } from "node:crypto";
 import * as jose from "jose";
 import { describe, serve } from "./lines.mjs";
 
+const sets = new Map();
+
 serve(async (request) => {
   if ("make" in request) return make(request);
   if ("mint" in request) return mint(request);
@@ -51,7 +53,7 @@ async function judge(request) {
 }
 
 async function inPayload({ token, jwks, algorithms, issuer, audience, longest_life, now }) {
-  const { payload } = await jose.jwtVerify(token, jose.createLocalJWKSet(jwks), {
+  const { payload } = await jose.jwtVerify(token, keySet(jwks), {
     algorithms,
     issuer,
     audience,
@@ -61,6 +63,13 @@ async function inPayload({ token, jwks, algorithms, issuer, audience, longest_li
     ...(longest_life && { maxTokenAge: longest_life }),
   });
   return payload;
+}
+
+/** Read once, since a set is asked for thousands of verdicts. */
+function keySet(jwks) {
+  const text = JSON.stringify(jwks);
+  if (!sets.has(text)) sets.set(text, jose.createLocalJWKSet(jwks));
+  return sets.get(text);
 }
 
 /** jose knows no claims in a header: what it verifies is the signature, and the rest stands here. */

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::shapes::{SHAPES, Shape};
 use super::{
-    Case, Table, and, before, mac, resigned, signature_of, with, with_trailing_bits, without,
+    Case, Table, and, before, mac, resigned, signature_of, with, with_last_bits,
+    with_trailing_bits, without,
 };
 use crate::support::NOW;
 use crate::tools::Tool;
@@ -381,16 +382,18 @@ fn texts(side: &Side<'_>, table: &mut Table) {
 }
 
 #[test]
-fn tokens_of_every_front_with_any_byte_changed_are_refused_as_by_jose() {
-    for shape in &SHAPES {
+fn tokens_of_every_algorithm_with_any_byte_changed_are_refused_as_by_jose() {
+    // The first three are signed by one each.
+    for shape in &SHAPES[..3] {
         let side = Side::new(shape);
         let good = side.good();
         side.judge(|_, table| {
-            for at in 0..good.len() {
+            for at in 0..good.len() - 1 {
                 let mut bytes = good.as_bytes().to_vec();
                 bytes[at] ^= 1 << (at % 5);
                 table.refuse(format!(": byte {at}"), String::from_utf8(bytes).unwrap());
             }
+            table.refuse(": the last byte", with_last_bits(&good));
         });
     }
 }
