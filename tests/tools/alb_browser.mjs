@@ -32,7 +32,7 @@ async function nobody(page) {
 async function member(page) {
   await signIn(page, "ada");
   await page.getByText("ada@lab-a.example").waitFor();
-  await page.getByText("lab-a", { exact: true }).waitFor();
+  await page.getByText("lab-a, staff", { exact: true }).waitFor();
   assert.deepEqual(await paths(page), ["/lab-a/", "/staff/"]);
   assert.equal(await read(page, "/lab-a/note.txt"), 200);
   assert.equal(await read(page, "/lab-b/note.txt"), 403);
