@@ -36,6 +36,13 @@ pub const MAX_LINES_PER_SET: usize = 5;
 /// The most ledger cookies of one request that are read. The rest is read at the next one.
 const MAX_READ: usize = 64;
 
+/// The most bytes of headers that taking away what is read may need: a load balancer passes 32 KB of them,
+/// and what is given meanwhile needs its part. The rest is read at the next request.
+const MAX_REMOVAL_BYTES: usize = 24 * 1024;
+
+/// What a line costs besides its domain and its path: the header's name, the cookie's, and attributes.
+const LINE_BYTES: usize = 110;
+
 /// The most bytes of one entry: a domain of 253, a path of 1,024, and the rest.
 const MAX_ENTRY_BYTES: usize = 1400;
 
@@ -143,10 +150,14 @@ impl Ledger {
     /// name, to be removed, and otherwise ignored.
     #[must_use]
     pub fn read<'a>(cookies: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut ledger = Self::default();
+        let (mut ledger, mut bytes) = (Self::default(), 0);
         let ours = cookies.into_iter().filter(|(name, _)| name.starts_with(LEDGER_PREFIX));
         for (name, value) in ours.take(MAX_READ) {
             let entry = Entry::parse(value).filter(|entry| entry.cookie_name() == name);
+            bytes += entry.as_ref().map_or(LINE_BYTES, Entry::removal_bytes);
+            if bytes > MAX_REMOVAL_BYTES {
+                break;
+            }
             if let Some(entry) = entry {
                 let known = ledger.entries.iter().any(|known| known.scope == entry.scope);
                 ledger.entries.extend((!known).then_some(entry));
@@ -248,6 +259,12 @@ impl Entry {
 
     fn cookie_name(&self) -> String {
         ledger_cookie_name(&self.scope)
+    }
+
+    fn removal_bytes(&self) -> usize {
+        let CookieScope { domain, path } = &self.scope;
+        let place = domain.as_ref().map_or(0, String::len) + path.as_str().len();
+        MAX_LINES_PER_SET * (LINE_BYTES + place)
     }
 
     fn to_set_cookie(&self, now: EpochSeconds) -> String {

@@ -5,7 +5,7 @@
 
 mod apache;
 mod from_cron;
-mod nginx;
+pub(crate) mod nginx;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,7 +48,7 @@ const NAVIGATION: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html\r\n";
 const SCRIPT: &str = "Sec-Fetch-Mode: cors\r\nAccept: */*\r\n";
 
 /// A web server with edgemint beside it.
-struct Site {
+pub(crate) struct Site {
     app: App,
     edgemint: SocketAddr,
     stop: watch::Sender<Stopping>,
@@ -64,10 +64,10 @@ struct WebServer {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 /// A browser, with its cookies and whoever is signed in at the load balancer.
@@ -108,7 +108,7 @@ impl Site {
         self.app.folder.path().join("viewer")
     }
 
-    fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.web.as_ref().unwrap().port
     }
 
@@ -131,7 +131,7 @@ impl Site {
     }
 
     /// Sends the text of a request to the web server, whose answer ends with the connection.
-    async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str) -> Answer {
         self.send(&format!(
             "{method} {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n{headers}\r\n"
         ))
@@ -143,7 +143,7 @@ impl Site {
     }
 
     /// What the load balancer says about a person.
-    fn identity(&self, person: &Person) -> String {
+    pub(crate) fn identity(&self, person: &Person) -> String {
         format!(
             "x-amzn-oidc-data: {}\r\nx-amzn-oidc-accesstoken: {}\r\n\
              x-forwarded-for: 6.6.6.6, 192.0.2.7\r\n",
@@ -153,7 +153,7 @@ impl Site {
     }
 
     /// How many requests edgemint has answered.
-    fn asked(&self) -> u64 {
+    pub(crate) fn asked(&self) -> u64 {
         let text = self.app.state.metrics().to_text();
         let lines = text.lines().filter(|line| line.starts_with("edgemint_requests_total{"));
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()

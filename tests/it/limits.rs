@@ -15,11 +15,11 @@ use tokio::time::{sleep, timeout};
 use crate::support::{App, CONFIG, HOST, person};
 
 /// What any step may take that should take no time at all; the machine may be busy.
-const SOON: Duration = Duration::from_secs(5);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
 
 /// A service on ports of its own.
-struct Running {
-    app: App,
+pub(crate) struct Running {
+    pub(crate) app: App,
     address: SocketAddr,
     admin: SocketAddr,
     stop: watch::Sender<Stopping>,
@@ -27,7 +27,7 @@ struct Running {
 }
 
 impl Running {
-    fn new(change: impl FnOnce(&mut Limits)) -> Self {
+    pub(crate) fn new(change: impl FnOnce(&mut Limits)) -> Self {
         let ports = "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n";
         let app = App::with(&format!("{ports}{CONFIG}"));
         let mut snapshot = App::load(&app.folder).unwrap();
@@ -42,7 +42,7 @@ impl Running {
         Self { app, address, admin, stop, serving }
     }
 
-    async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         Connection(TcpStream::connect(self.address).await.unwrap())
     }
 
@@ -64,13 +64,13 @@ impl Running {
         serde_json::from_str::<serde_json::Value>(&answer.body).unwrap()["resources"].to_string()
     }
 
-    async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         let mut connection = Connection(TcpStream::connect(self.admin).await.unwrap());
         connection.ask(&head("GET", "/metrics", "")).await.body
     }
 
     /// Waits until `ready` holds, for as long as a reload may take.
-    async fn until(&self, what: &str, ready: impl AsyncFn() -> bool) {
+    pub(crate) async fn until(&self, what: &str, ready: impl AsyncFn() -> bool) {
         let start = Instant::now();
         while !ready().await {
             assert!(start.elapsed() < 2 * SOON, "{what} did not happen: {}", self.metrics().await);
@@ -80,11 +80,11 @@ impl Running {
 }
 
 /// A client's end of a connection, speaking HTTP/1.1 by hand.
-struct Connection(TcpStream);
+pub(crate) struct Connection(pub(crate) TcpStream);
 
 #[derive(Debug)]
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: String,
     body: String,
 }
@@ -94,7 +94,7 @@ impl Connection {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    async fn ask(&mut self, text: &str) -> Answer {
+    pub(crate) async fn ask(&mut self, text: &str) -> Answer {
         self.send(text).await;
         self.answer().await
     }
@@ -121,7 +121,7 @@ impl Connection {
     }
 
     /// How long it takes until the other end closes, without a further answer.
-    async fn closed_after(&mut self) -> Duration {
+    pub(crate) async fn closed_after(&mut self) -> Duration {
         let start = Instant::now();
         let mut rest = Vec::new();
         let _ = timeout(4 * SOON, self.0.read_to_end(&mut rest)).await.expect("the end in time");
@@ -135,7 +135,7 @@ impl Connection {
     }
 }
 
-fn head(method: &str, path: &str, headers: &str) -> String {
+pub(crate) fn head(method: &str, path: &str, headers: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n")
 }
 
@@ -144,11 +144,11 @@ fn ready() -> String {
 }
 
 /// A request that is in work until its body arrives.
-fn stalling(bytes: usize) -> String {
+pub(crate) fn stalling(bytes: usize) -> String {
     head("POST", "/session/cookies", &format!("Content-Length: {bytes}\r\n"))
 }
 
-fn millis(count: u64) -> Duration {
+pub(crate) fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
@@ -217,7 +217,7 @@ async fn a_connection_without_a_first_byte_is_cut_at_the_header_timeout() {
 }
 
 /// Sends a head byte by byte until the other end has enough of it.
-async fn dribble(mut connection: Connection) -> Duration {
+pub(crate) async fn dribble(mut connection: Connection) -> Duration {
     let start = Instant::now();
     for byte in b"GET / HTTP/1.1\r\nX: ".iter().chain(std::iter::repeat(&b'x')) {
         let sent = connection.0.write_all(&[*byte]).await;

@@ -1,6 +1,8 @@
 //! One test binary: what belongs where.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+/// The attacks that docs/THREATS.md lists, by number.
+mod attacks;
 /// An AWS that answers what it is told to, alone or in front of another.
 mod aws_endpoint;
 /// Behind a load balancer and a user pool that others wrote.

@@ -25,7 +25,7 @@ const KB: u64 = 1024;
 const MB: u64 = 1024 * KB;
 
 /// The bound of docs/CONFIGURATION.md, without a bundle.
-fn bound(connections: u64) -> u64 {
+pub(crate) fn bound(connections: u64) -> u64 {
     64 * MB + connections * (2 * 80 * KB + 16 * KB + 64 * KB)
 }
 
@@ -41,14 +41,14 @@ impl Service {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * KB
     }
 
-    fn assert_peak_under(&self, most: u64, what: &str) {
+    pub(crate) fn assert_peak_under(&self, most: u64, what: &str) {
         let peak = self.memory("VmHWM");
         eprintln!("{what}: {} MB at the peak, {} MB allowed", peak / MB, most / MB);
         assert!(peak < most, "{what}: {} MB, more than {} MB", peak / MB, most / MB);
     }
 
     /// Somebody gets cookies, after having been told to come again a few times at most.
-    async fn assert_answers(&self, what: &str) {
+    pub(crate) async fn assert_answers(&self, what: &str) {
         let start = Instant::now();
         loop {
             let answer = timeout(PATIENCE, self.cookies(person("Ada"))).await;
@@ -199,13 +199,13 @@ async fn bodies_in_one_byte_chunks_are_not_kept_either() {
 }
 
 #[derive(Debug, Deserialize)]
-struct Flooded {
-    closed: u64,
+pub(crate) struct Flooded {
+    pub(crate) closed: u64,
     goaway: Vec<u64>,
 }
 
 /// Floods with `connections` at once while somebody else asks for cookies again and again.
-async fn flood(service: &Service, flood: &str, connections: u64, count: u64) -> Flooded {
+pub(crate) async fn flood(service: &Service, flood: &str, connections: u64, count: u64) -> Flooded {
     let request = json!({
         "flood": flood,
         "port": service.port,

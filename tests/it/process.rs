@@ -112,6 +112,11 @@ format = "json"
     }
 
     pub(crate) async fn cookies(&self, person: &Person) -> reqwest::Response {
+        self.post(&self.identity(person)).await
+    }
+
+    /// The headers with which the load balancer passes on a person's request.
+    pub(crate) fn identity(&self, person: &Person) -> [(&'static str, String); 3] {
         let now = SystemClock.now();
         let header = ClaimsHeader {
             signer: ARN,
@@ -126,12 +131,11 @@ format = "json"
             issued: now,
             expires: now.plus(600),
         };
-        self.post(&[
+        [
             ("x-amzn-oidc-data", self.claims.mint(&header, &claims_of(person)).unwrap()),
             ("x-amzn-oidc-accesstoken", self.access.mint(person, &facts).unwrap()),
             ("x-forwarded-for", "6.6.6.6, 192.0.2.7".to_owned()),
-        ])
-        .await
+        ]
     }
 
     pub(crate) async fn post(&self, headers: &[(&str, String)]) -> reqwest::Response {

@@ -8,11 +8,11 @@ use crate::support::person;
 use crate::tools::Tool;
 
 /// nginx serves files, edgemint pages.
-pub(super) const PAGES: &str = "nginx/pages.conf";
+pub(crate) const PAGES: &str = "nginx/pages.conf";
 /// nginx serves everything, and asks edgemint first.
 const GUARD: &str = "nginx/guard.conf";
 
-async fn start(config: &str, form: &str) -> Site {
+pub(crate) async fn start(config: &str, form: &str) -> Site {
     let mut site = Site::of(config);
     let port = free_port();
     let text = site.shipped(form, "listen 8080", port);
