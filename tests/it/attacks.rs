@@ -8,10 +8,14 @@
 mod browser;
 /// The viewer bundle's folder.
 mod files;
+/// Tokens of every dialect.
+mod forge;
 /// The machine, the operator and the servers around.
 mod operations;
 /// Paths, hosts, methods and headers that are spelled to be taken for others.
 mod routing;
+/// Tokens that are wrong, over every dialect.
+mod token;
 /// Bytes that no honest client sends.
 mod wire;
 

@@ -229,6 +229,10 @@ pub(crate) struct KeySource {
     known: Mutex<HashMap<String, String>>,
     pub(crate) fetches: AtomicUsize,
     down: AtomicBool,
+    /// What every fetch ends with instead of an answer.
+    failure: Mutex<Option<FetchError>>,
+    /// Every URL that was fetched.
+    asked: Mutex<Vec<String>>,
     /// Held by a test while every fetch is to wait.
     pub(crate) gate: tokio::sync::Mutex<()>,
 }
@@ -236,6 +240,21 @@ pub(crate) struct KeySource {
 impl KeySource {
     pub(crate) fn serve(&self, url: &str, content: &str) {
         self.known.lock().unwrap().insert(url.to_owned(), content.to_owned());
+    }
+
+    /// Takes away what a URL serves.
+    pub(crate) fn withdraw(&self, url: &str) {
+        self.known.lock().unwrap().remove(url);
+    }
+
+    /// Lets every fetch fail so, or none.
+    pub(crate) fn fail_with(&self, failure: Option<FetchError>) {
+        *self.failure.lock().unwrap() = failure;
+    }
+
+    /// Every URL that was fetched so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 
     pub(crate) fn set_down(&self, down: bool) {
@@ -250,7 +269,11 @@ impl Fetcher for KeySource {
     ) -> Pin<Box<dyn Future<Output = Result<Vec<u8>, FetchError>> + Send + 'a>> {
         Box::pin(async move {
             self.fetches.fetch_add(1, Ordering::SeqCst);
+            self.asked.lock().unwrap().push(url.to_owned());
             drop(self.gate.lock().await);
+            if let Some(failure) = self.failure.lock().unwrap().clone() {
+                return Err(failure);
+            }
             if self.down.load(Ordering::SeqCst) {
                 return Err(FetchError::Unreachable("down".to_owned()));
             }
