@@ -6,12 +6,16 @@
 
 /// What a browser is made to do.
 mod browser;
+/// What stays in browsers and caches, and on its way there.
+mod cookies;
 /// The viewer bundle's folder.
 mod files;
 /// Tokens of every dialect.
 mod forge;
 /// The machine, the operator and the servers around.
 mod operations;
+/// Where a browser is sent.
+mod redirect;
 /// Paths, hosts, methods and headers that are spelled to be taken for others.
 mod routing;
 /// Tokens that are wrong, over every dialect.
@@ -32,6 +36,8 @@ use tracing::subscriber::DefaultGuard;
 
 use crate::process::Service;
 use crate::support::{Answer, App, bare, person};
+
+const SITE: &str = "https://viewer.example.org";
 
 const NAVIGATES: (&str, &str) = ("sec-fetch-mode", "navigate");
 
@@ -154,9 +160,9 @@ async fn says(port: u16, bytes: impl AsRef<[u8]>) -> String {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     // Whoever is refused early may be cut while it sends.
     let _ = socket.write_all(bytes.as_ref()).await;
-    let (mut said, mut part) = (Vec::new(), vec![0; 1 << 16]);
-    while let Ok(Ok(read @ 1..)) = timeout(SILENCE, socket.read(&mut part)).await {
-        said.extend_from_slice(&part[..read]);
+    let (mut said, mut buffer) = (Vec::new(), vec![0; 1 << 16]);
+    while let Ok(Ok(read @ 1..)) = timeout(SILENCE, socket.read(&mut buffer)).await {
+        said.extend_from_slice(&buffer[..read]);
     }
     String::from_utf8_lossy(&said).into_owned()
 }

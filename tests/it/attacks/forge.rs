@@ -317,9 +317,7 @@ impl Front<'_> {
         let name = self.name();
         match self.ask(token).await {
             Some(answer) => assert_eq!(answer.status, 200, "{name}: {what}: {}", answer.text()),
-            None => {
-                drop(self.judge(token).unwrap_or_else(|error| panic!("{name}: {what}: {error}")))
-            }
+            None => assert_eq!(self.judge(token).err(), None, "{name}: {what}"),
         }
     }
 

@@ -237,8 +237,8 @@ async fn case_58_no_redirect_and_no_configured_address_leads_inside() {
     let (inside, reached) = redirecting(200, "http://169.254.169.254/".to_owned()).await;
     for status in [301, 302, 303, 307, 308, 300, 305] {
         let (url, asked) = redirecting(status, inside.clone()).await;
-        let fetched = fetcher.fetch(&url).await;
-        assert_eq!(fetched, Err(FetchError::Status(status)));
+        let answer = fetcher.fetch(&url).await;
+        assert_eq!(answer, Err(FetchError::Status(status)));
         assert_eq!(asked.load(Ordering::SeqCst), 1, "{status}: once");
     }
     assert_eq!(reached.load(Ordering::SeqCst), 0, "a redirect was followed");

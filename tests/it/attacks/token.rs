@@ -1,3 +1,8 @@
+mod claims;
+mod keys;
+mod people;
+mod signature;
+
 use axum::http::Method;
 use serde_json::Value;
 
@@ -31,10 +36,6 @@ async fn every_front(attack: impl Fn(&mut Attack<'_>)) {
     }
     assert!(tried > 0, "a case without an attack");
 }
-
-mod claims;
-mod keys;
-mod signature;
 
 /// An unsigned or badly signed header and payload.
 fn forged(front: Front<'_>, header: &Value, signature: &str) -> String {

@@ -22,9 +22,6 @@ fn ambiguous() -> Vec<(&'static str, String)> {
     let length = INNER.len();
     let chunk = format!("{length:x}\r\n{INNER}\r\n0\r\n\r\n");
     let ended = format!("0\r\n\r\n{INNER}");
-    let post = |headers: &str, body: &str| {
-        format!("POST /session/cookies HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n{body}")
-    };
     let mut all = vec![
         (
             "CL.TE",
@@ -66,7 +63,7 @@ fn ambiguous() -> Vec<(&'static str, String)> {
         ),
         (
             "a chunk's size too large",
-            post("Transfer-Encoding: chunked\r\n", &format!("1{:016x}\r\n{INNER}", length)),
+            post("Transfer-Encoding: chunked\r\n", &format!("1{length:016x}\r\n{INNER}")),
         ),
         (
             "a chunk's size with a sign",
@@ -88,6 +85,15 @@ fn ambiguous() -> Vec<(&'static str, String)> {
             format!(" {}", post(&format!("Content-Length: {length}\r\n"), INNER)),
         ),
     ];
+    all.extend(misspelled());
+    all
+}
+
+/// Lengths and encodings that are nearly ones.
+fn misspelled() -> Vec<(&'static str, String)> {
+    let chunk = format!("{:x}\r\n{INNER}\r\n0\r\n\r\n", INNER.len());
+    let ended = format!("0\r\n\r\n{INNER}");
+    let mut all = Vec::new();
     for (name, value) in [
         ("CL 0x", "Content-Length: 0x0"),
         ("CL sign", "Content-Length: +0"),
@@ -132,6 +138,10 @@ fn ambiguous() -> Vec<(&'static str, String)> {
         all.push((name, post(&format!("{value}\r\nContent-Length: 4\r\n"), &chunk)));
     }
     all
+}
+
+fn post(headers: &str, body: &str) -> String {
+    format!("POST /session/cookies HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n{body}")
 }
 
 /// Requests that have one end by RFC 9112, and another one for readers who are less exact. The service takes
@@ -403,13 +413,13 @@ async fn case_52_a_server_that_hangs_resets_or_never_ends_costs_one_fetch_its_ti
         let (fetcher, url) = (fetcher.clone(), misbehaving(kind).await.replace("{kid}", "key"));
         fetching.spawn(async move {
             let start = Instant::now();
-            let fetched = fetcher.fetch(&url).await;
-            (kind, start.elapsed(), fetched)
+            let answer = fetcher.fetch(&url).await;
+            (kind, start.elapsed(), answer)
         });
     }
-    while let Some(fetched) = fetching.join_next().await {
-        let (kind, took, fetched) = fetched.unwrap();
-        assert!(fetched.is_err(), "{kind}: {} bytes", fetched.unwrap().len());
+    while let Some(answer) = fetching.join_next().await {
+        let (kind, took, answer) = answer.unwrap();
+        assert!(answer.is_err(), "{kind}: {} bytes", answer.unwrap().len());
         assert!(took < Duration::from_secs(4) + SOON, "{kind}: {took:?}");
     }
     // The whole program: whoever needs the key waits and is told to come again, others do not wait.

@@ -366,7 +366,7 @@ fn trailing_bits(bare: &str) -> Option<String> {
     const ALPHABET: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (rest, last) = bare.split_at(bare.len() - 1);
     let value = ALPHABET.find(last)?;
-    (bare.len() % 4 != 0).then(|| format!("{rest}{}", &ALPHABET[value + 1..value + 2]))
+    (!bare.len().is_multiple_of(4)).then(|| format!("{rest}{}", &ALPHABET[value + 1..value + 2]))
 }
 
 #[tokio::test]
