@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod policy;
 pub mod resource;
 pub mod return_to;
+pub mod signed_token;
 mod tokens;
 pub mod x_forwarded_for;
 
@@ -22,7 +23,7 @@ use edgemint::identity::{Email, Front, Identity, Subject};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, which is also that of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("access_token", access_token::run),
     ("alb_token", alb_token::run),
     ("configuration", configuration::run),
@@ -31,6 +32,7 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("policy", policy::run),
     ("resource", resource::run),
     ("return_to", return_to::run),
+    ("signed_token", signed_token::run),
     ("x_forwarded_for", x_forwarded_for::run),
 ];
 

@@ -7,7 +7,7 @@ use edgemint::identity::CLOCK_SKEW_SECONDS;
 use openssl::bn::BigNum;
 use openssl::ecdsa::EcdsaSig;
 use openssl::hash::MessageDigest;
-use openssl::pkey::{Id, PKey, Private, Public};
+use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Private, Public};
 use openssl::sign::{Signer, Verifier};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
@@ -47,13 +47,13 @@ impl<'a> Input<'a> {
 }
 
 impl Claims<'_> {
-    /// Signs, with the padding of an ALB or with that of everybody else.
-    pub(super) fn sign(&self, key: &PKey<Private>) -> String {
-        let engine = engine(key.id() == Id::EC);
+    /// Signs, with the padding that AWS's proxies keep or without.
+    pub(super) fn sign(&self, key: &PKey<Private>, padded: bool) -> String {
+        let engine = engine(padded);
         let input = format!("{}.{}", engine.encode(self.header), engine.encode(self.payload));
-        let mut signer = Signer::new(MessageDigest::sha256(), key).unwrap();
+        let mut signer = Signer::new(digest(key), key).unwrap();
         let signature = signer.sign_oneshot_to_vec(input.as_bytes()).unwrap();
-        format!("{input}.{}", engine.encode(to_jose(key.id(), signature)))
+        format!("{input}.{}", engine.encode(to_jose(key, signature)))
     }
 
     /// The token with its edit, if there is one and it changes anything.
@@ -75,7 +75,7 @@ fn engine(padded: bool) -> GeneralPurpose {
 pub(super) fn is_signed(token: &str, key: &PKey<Public>) -> bool {
     let (input, _) = token.rsplit_once('.').unwrap();
     let signature = from_jose(key.id(), &signature(token));
-    let mut verifier = Verifier::new(MessageDigest::sha256(), key).unwrap();
+    let mut verifier = Verifier::new(digest(key), key).unwrap();
     verifier.verify_oneshot(&signature, input.as_bytes()).unwrap()
 }
 
@@ -94,13 +94,24 @@ pub(super) fn segment(token: &str, index: usize) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).unwrap()
 }
 
-/// RFC 7518 section 3.4: an ECDSA signature is two numbers of 32 bytes, and no DER.
-fn to_jose(id: Id, signature: Vec<u8>) -> Vec<u8> {
-    if id != Id::EC {
+/// RFC 7518 section 3.1: P-384 goes with SHA-384, all else here with SHA-256.
+fn digest<T: HasPublic>(key: &PKeyRef<T>) -> MessageDigest {
+    if number_bytes(key) == 48 { MessageDigest::sha384() } else { MessageDigest::sha256() }
+}
+
+/// Bytes of a coordinate; 0 where there is none.
+fn number_bytes<T: HasPublic>(key: &PKeyRef<T>) -> i32 {
+    key.ec_key().map_or(0, |key| i32::try_from(key.group().degree().div_ceil(8)).unwrap())
+}
+
+/// RFC 7518 section 3.4: an ECDSA signature is two numbers of fixed length, and no DER.
+fn to_jose(key: &PKey<Private>, signature: Vec<u8>) -> Vec<u8> {
+    if key.id() != Id::EC {
         return signature;
     }
     let parts = EcdsaSig::from_der(&signature).unwrap();
-    [parts.r(), parts.s()].map(|number| number.to_vec_padded(32).unwrap()).concat()
+    let length = number_bytes(key);
+    [parts.r(), parts.s()].map(|number| number.to_vec_padded(length).unwrap()).concat()
 }
 
 fn from_jose(id: Id, signature: &[u8]) -> Vec<u8> {

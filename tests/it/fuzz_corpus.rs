@@ -67,6 +67,7 @@ replayed! {
     policy
     resource
     return_to
+    signed_token
     x_forwarded_for
 }
 
