@@ -216,6 +216,7 @@ impl Asked {
 fn outcome_of(error: &ServeError) -> Outcome {
     match error {
         ServeError::Withdrawn { reason, .. } => outcome_of(reason),
+        ServeError::NotSignedIn | ServeError::LoginNotAuthenticated => Outcome::NotSignedIn,
         ServeError::Refusal(_) | ServeError::Issue(IssueError::NotCovered(_)) => Outcome::NoAccess,
         ServeError::Issue(IssueError::Overloaded) | ServeError::Busy => Outcome::Overloaded,
         ServeError::Issue(_)

@@ -35,6 +35,8 @@ pub enum Route {
 pub enum Outcome {
     /// Cookies were set.
     Issued,
+    /// Nobody was signed in.
+    NotSignedIn,
     /// A credential was wrong.
     Refused,
     /// No rule opens anything.
