@@ -8,11 +8,13 @@
 mod browser;
 /// What stays in browsers and caches, and on its way there.
 mod cookies;
+/// The servers that the service itself asks.
+mod fetches;
 /// The viewer bundle's folder.
 mod files;
 /// Tokens of every dialect.
 mod forge;
-/// The machine, the operator and the servers around.
+/// The machine and the operator.
 mod operations;
 /// Where a browser is sent.
 mod redirect;

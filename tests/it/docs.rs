@@ -262,3 +262,33 @@ fn every_test_that_the_threats_name_exists() {
     assert_eq!(absent, ["file::test"]);
     assert!(named.len() > 30, "only {} tests are named", named.len());
 }
+
+/// The files below a folder.
+fn files_below(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() { files_below(&entry, found) } else { found.push(entry) }
+    }
+}
+
+#[test]
+fn every_attack_has_its_number_in_the_threats_and_every_case_its_row() {
+    let text = document("docs/THREATS.md");
+    let rows: Vec<(usize, &str)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
+        .filter_map(|(number, row)| Some((number.parse().ok()?, row)))
+        .collect();
+    assert!(rows.iter().map(|(number, _)| *number).eq(1..=60));
+    let mut files = Vec::new();
+    files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/attacks"), &mut files);
+    let mut cases = BTreeSet::new();
+    for code in files.iter().map(|file| std::fs::read_to_string(file).unwrap()) {
+        for name in code.split("fn case_").skip(1).filter_map(|rest| rest.split('(').next()) {
+            let number: usize = name[..2].parse().unwrap();
+            let (_, row) = rows[number - 1];
+            assert!(row.contains(&format!("::case_{name}`")), "row {number} lacks case_{name}");
+            cases.insert(number);
+        }
+    }
+    assert!(cases.into_iter().eq(1..=60));
+}

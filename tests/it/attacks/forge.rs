@@ -1,9 +1,12 @@
 //! Right and wrong tokens of every dialect, at one site that believes them all.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use edgemint::authn::Fetcher;
 use edgemint::clock::{Clock as _, EpochSeconds};
 use edgemint::demo::tokens::{AccessTokenFacts, ClaimsHeader};
 use edgemint::identity::dialect::{
@@ -11,6 +14,7 @@ use edgemint::identity::dialect::{
 };
 use edgemint::identity::keys::{Algorithm, Jwks};
 use edgemint::identity::signed::{self, Expected, MadeFor};
+use edgemint::server::AppState;
 use serde_json::{Value, json};
 
 use super::{Log, refused};
@@ -74,6 +78,17 @@ impl Forge {
             .chain(signed)
             .chain([Kind::IdToken(&self.id_tokens)]);
         kinds.map(|kind| Front { forge: self, kind }).collect()
+    }
+
+    /// How many fronts come in a header; they are the first ones.
+    pub(super) const IN_HEADERS: usize = IN_HEADERS.len() + 2;
+
+    /// Starts the service anew, which then knows no key yet.
+    pub(super) fn restart(&mut self) {
+        let App { state, folder, clock, source, .. } = &mut self.app;
+        let snapshot = App::load(folder).unwrap();
+        let fetcher: Arc<dyn Fetcher> = source.clone();
+        *state = AppState::new(snapshot, clock.clone(), &fetcher);
     }
 
     /// How often any key was fetched.

@@ -3,18 +3,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::Method;
-use edgemint::authn::{FetchError, Fetcher, HttpFetcher};
+use edgemint::authn::Fetcher;
 use edgemint::clock::{Clock, EpochSeconds, SystemClock};
-use edgemint::config::{Environment, parse};
 use edgemint::keystore::Folder;
 use edgemint::server::{AppState, router};
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
 use super::{Log, NAVIGATES, Service, ada, nobody};
@@ -211,102 +208,6 @@ fn case_57_a_key_that_is_missing_or_weak_signs_nothing() {
     assert!(App::load(&app.folder).is_ok());
 }
 
-/// A server that sends whoever asks elsewhere, and counts those who come.
-async fn redirecting(status: u16, to: String) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/key", listener.local_addr().unwrap());
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = asked.clone();
-    tokio::spawn(async move {
-        while let Ok((mut socket, _)) = listener.accept().await {
-            counted.fetch_add(1, Ordering::SeqCst);
-            let _ = socket.read(&mut [0; 2048]).await;
-            let answer = format!(
-                "HTTP/1.1 {status} Elsewhere\r\nLocation: {to}\r\nRefresh: 0; url={to}\r\nAlt-Svc: h2=\"{to}\"\r\n\
-                 Content-Length: 0\r\nConnection: close\r\n\r\n"
-            );
-            let _ = socket.write_all(answer.as_bytes()).await;
-        }
-    });
-    (url, asked)
-}
-
-#[tokio::test]
-async fn case_58_no_redirect_and_no_configured_address_leads_inside() {
-    let fetcher = HttpFetcher::new().unwrap();
-    let (inside, reached) = redirecting(200, "http://169.254.169.254/".to_owned()).await;
-    for status in [301, 302, 303, 307, 308, 300, 305] {
-        let (url, asked) = redirecting(status, inside.clone()).await;
-        let answer = fetcher.fetch(&url).await;
-        assert_eq!(answer, Err(FetchError::Status(status)));
-        assert_eq!(asked.load(Ordering::SeqCst), 1, "{status}: once");
-    }
-    assert_eq!(reached.load(Ordering::SeqCst), 0, "a redirect was followed");
-
-    let wrong = |text: &str| {
-        parse(Path::new("edgemint.toml"), text, &Environment::default())
-            .err()
-            .map(|e| e.to_string())
-    };
-    assert_eq!(wrong(CONFIG), None);
-    for url in [
-        "http://169.254.169.254/latest",
-        "https://169.254.169.254/latest",
-        "http://[fd00:ec2::254]/latest",
-        "https://[fd00:ec2::254]/latest",
-        "https://2852039166/latest",
-        "https://0xa9fea9fe/latest",
-        "https://0251.0376.0251.0376/x",
-        "http://127.0.0.1:9000/keys",
-        "https://127.0.0.1/keys",
-        "https://[::1]/keys",
-        "http://localhost/keys",
-        "http://metadata.google.internal/",
-        "file:///etc/passwd",
-        "ftp://keys.example.org/",
-        "gopher://127.0.0.1:6379/",
-        "https://ada:pw@keys.example.org/",
-        "https://keys.example.org/#x",
-        "//keys.example.org/",
-        "keys",
-        "",
-    ] {
-        for (key, value) in
-            [("public_key_url", format!("{url}/{{kid}}")), ("issuer in groups", url.to_owned())]
-        {
-            let text = if key == "public_key_url" {
-                CONFIG.replace("region = ", &format!("public_key_url = \"{value}\"\nregion = "))
-            } else {
-                CONFIG.replace(&format!("issuer = \"{ISSUER}\""), &format!("issuer = \"{value}\""))
-            };
-            assert_ne!(text, CONFIG);
-            // Without an issuer there is no access token, and nothing to fetch.
-            assert!(
-                wrong(&text).is_some_and(|error| error.contains("identity.alb")),
-                "{key} {value}"
-            );
-        }
-    }
-    for url in ["https://{kid}.example.org/", "https://{kid}/x", "https://x:{kid}@example.org/"] {
-        let text = CONFIG.replace("region = ", &format!("public_key_url = \"{url}\"\nregion = "));
-        assert!(wrong(&text).is_some(), "{url}");
-    }
-}
-
-/// A proxy of the environment is asked by nobody.
-#[tokio::test(flavor = "multi_thread")]
-async fn case_58_keys_are_fetched_past_any_proxy_of_the_environment() {
-    let (proxy, asked) = redirecting(200, "http://127.0.0.1/".to_owned()).await;
-    let mut site = Site::prepare().await;
-    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
-    {
-        site.environment.push((name, proxy.clone()));
-    }
-    let service = Service::on(site, async |_| {}).await;
-    assert_eq!(service.cookies(person("Ada")).await.status(), 200);
-    assert_eq!(asked.load(Ordering::SeqCst), 0);
-}
-
 #[tokio::test]
 async fn case_59_no_claim_forges_a_line_and_no_secret_is_in_the_log() {
     let app = App::with(&CONFIG.replace("groups = [\"lab-a\"]", "everyone = true"));
@@ -375,28 +276,4 @@ async fn case_59_no_claim_forges_a_line_and_no_secret_is_in_the_log() {
     for secret in values.chain(segments).chain(others).filter(|secret| secret.len() > 10) {
         assert!(!record.contains(secret), "{secret} in {record}");
     }
-}
-
-#[tokio::test]
-async fn case_60_an_outage_of_the_key_service_stops_new_keys_only() {
-    let (app, log) = (App::new(), Log::start());
-    let ask = async || ada(&app, Method::POST, "/session/cookies", &[]).await;
-    app.source.set_down(true);
-    let cold = ask().await;
-    assert_eq!((cold.status.as_u16(), cold.header("retry-after")), (503, "1"));
-    assert_eq!(cold.set_cookies(), Vec::<String>::new());
-    assert!(log.take().contains("status=503"));
-    let asked = app.source.fetches.load(Ordering::SeqCst);
-    for _ in 0..50 {
-        assert_eq!(ask().await.status, 503);
-    }
-    assert_eq!(app.source.fetches.load(Ordering::SeqCst), asked, "nobody asks again at once");
-    app.source.set_down(false);
-    app.clock.advance(31);
-    assert_eq!(ask().await.status, 200);
-    app.source.set_down(true);
-    app.clock.advance(20 * 3600);
-    assert_eq!(ask().await.status, 200, "a key that is known serves on");
-    app.clock.advance(5 * 3600);
-    assert_eq!(ask().await.status, 503, "and for a day at most");
 }

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::hmac;
 use axum::body::Body;
+use edgemint::identity::dialect::BEARER;
 use edgemint::identity::keys::Algorithm;
 use openssl::bn::{BigNum, BigNumRef};
 use openssl::ecdsa::EcdsaSig;
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use super::{Front, POST, every_front, forged, with};
 use crate::attacks::forge::Forge;
 use crate::attacks::refused;
+use crate::minter::Minter;
 use crate::support::bare;
 
 #[tokio::test]
@@ -116,8 +118,7 @@ async fn case_03_another_algorithm_than_the_keys_is_refused() {
         }
         // A genuine signature of another key's kind.
         for algorithm in Algorithm::ALL {
-            let other =
-                crate::minter::Minter::with(&edgemint::identity::dialect::BEARER, algorithm);
+            let other = Minter::with(&BEARER, algorithm);
             let header = with(front.header(), "alg", json!(algorithm.name())).to_string();
             let input = front.input(&header, &front.payload().to_string());
             let signature = front.encode(other.signature(input.as_bytes()));
@@ -125,6 +126,44 @@ async fn case_03_another_algorithm_than_the_keys_is_refused() {
         }
     })
     .await;
+}
+
+/// A front signs by the algorithm of its row, even if it publishes keys of another kind.
+#[tokio::test]
+async fn case_03_a_key_of_another_kind_that_a_front_publishes_is_none_of_its() {
+    const OTHER_KID: &str = "00000000-1111-4222-8333-444444444444";
+    let forge = Forge::new();
+    let in_headers = forge.fronts().into_iter().filter(|front| !front.is_id_token());
+    for front in in_headers.filter(|front| front.carrier() != Some("authorization")) {
+        let own = front.algorithm();
+        for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| *algorithm != own) {
+            let other = Minter::with(&BEARER, algorithm);
+            let right = front.published();
+            let kid = front.header()["kid"].as_str().unwrap().to_owned();
+            if front.is_of_aws() {
+                forge.app.source.serve(&front.key_url().replace(&kid, OTHER_KID), &other.pem());
+            } else {
+                let mut jwk = other.jwk();
+                jwk["kid"] = json!(OTHER_KID);
+                let right: Value = serde_json::from_str(&right).unwrap();
+                let both = json!({"keys": [right["keys"][0], jwk]}).to_string();
+                forge.app.source.serve(&front.key_url(), &both);
+            }
+            for alg in [algorithm, own] {
+                forge.app.clock.advance(61);
+                front.accepts("by the right key", &front.good()).await;
+                let header =
+                    with(with(front.header(), "alg", json!(alg.name())), "kid", json!(OTHER_KID));
+                let input = front.input(&header.to_string(), &front.payload().to_string());
+                let signature = front.encode(other.signature(input.as_bytes()));
+                let answer = front.ask(&format!("{input}.{signature}")).await.unwrap();
+                let what = format!("{}: {alg} by a key for {algorithm}", front.name());
+                assert!([401, 503].contains(&answer.status.as_u16()), "{what}: {}", answer.text());
+                assert!(answer.set_cookies().is_empty(), "{what}");
+            }
+            forge.app.source.serve(&front.key_url(), &right);
+        }
+    }
 }
 
 /// Raw text before the first field, or behind the last, where a second one of a name can stand.
@@ -175,8 +214,7 @@ async fn case_05_a_key_that_the_token_brings_along_is_not_looked_at() {
     for front in forge.fronts() {
         front.accepts("a right token", &front.good()).await;
         let before = forge.fetches();
-        let stranger =
-            crate::minter::Minter::with(&edgemint::identity::dialect::BEARER, front.algorithm());
+        let stranger = Minter::with(&BEARER, front.algorithm());
         let url = "https://evil.net/keys";
         forge.app.source.serve(url, &json!({"keys": [stranger.jwk()]}).to_string());
         for (name, value) in [
