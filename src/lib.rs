@@ -12,6 +12,7 @@ pub mod cookies;
 pub mod identity;
 mod json;
 pub mod policy;
+pub mod secret;
 pub mod signing;
 
 // Everything else needs the `service` feature.

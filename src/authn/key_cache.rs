@@ -8,11 +8,11 @@
 //! 5. Fetches per minute and keys in memory are bounded, since anyone can invent key IDs.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fetch::{FetchError, Fetcher};
 use crate::clock::{Clock, EpochSeconds};
-use crate::identity::TokenError;
 
 /// How long a key that could not be had is not asked for again, in seconds.
 const RETRY_AFTER: u64 = 30;
@@ -40,8 +40,8 @@ pub enum KeyUnavailable {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// Its source answers with something else.
-    #[error("the key service's answer is no key: {0}")]
-    Malformed(TokenError),
+    #[error("the answer is not what was asked for: {0}")]
+    Malformed(String),
     /// Too many keys were asked for in this minute.
     #[error("too many unknown keys were asked for within a minute")]
     Budget,
@@ -119,12 +119,12 @@ impl<V> KeyCache<V> {
     ///
     /// # Errors
     /// [`KeyUnavailable`] when it is not known and cannot be had.
-    pub async fn get(
+    pub async fn get<E: fmt::Display>(
         &self,
         url: &str,
         max_age: u64,
         stale: Stale,
-        parse: impl FnOnce(&[u8]) -> Result<V, TokenError>,
+        parse: impl FnOnce(&[u8]) -> Result<V, E>,
     ) -> Result<Arc<V>, KeyUnavailable> {
         let slot = self.slot(url);
         if let Some(settled) = self.settled(&slot, max_age, stale) {
@@ -151,16 +151,18 @@ impl<V> KeyCache<V> {
         known.value.clone().filter(|_| young && stale == Stale::Welcome)
     }
 
-    async fn fetch(
+    async fn fetch<E: fmt::Display>(
         &self,
         url: &str,
-        parse: impl FnOnce(&[u8]) -> Result<V, TokenError>,
+        parse: impl FnOnce(&[u8]) -> Result<V, E>,
     ) -> Result<V, KeyUnavailable> {
         if !self.spend() {
             return Err(KeyUnavailable::Budget);
         }
         match self.fetcher.fetch(url).await {
-            Ok(bytes) => parse(&bytes).map_err(KeyUnavailable::Malformed),
+            Ok(bytes) => {
+                parse(&bytes).map_err(|error| KeyUnavailable::Malformed(error.to_string()))
+            }
             Err(FetchError::NotFound(_)) if self.absence == Absence::NoSuchKey => {
                 Err(KeyUnavailable::Unknown)
             }

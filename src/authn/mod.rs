@@ -13,6 +13,7 @@ mod forwarded;
 mod insecure_proxy;
 mod key_cache;
 mod keys;
+mod provider;
 mod signed;
 
 use std::net::IpAddr;
@@ -20,10 +21,11 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 
-pub use self::fetch::{FetchError, Fetcher, HttpFetcher};
+pub use self::fetch::{FetchError, Fetcher, Fetching, HttpFetcher, Reach, Sending};
 pub use self::forwarded::browser_address;
 pub use self::key_cache::{Absence, CacheLimits, KeyCache, KeyUnavailable, Stale};
 pub use self::keys::VerificationKeys;
+pub use self::provider::{Begun, Party, ProviderError, Providers, Renewed, Standing, standing};
 use crate::clock::Clock;
 use crate::config::{Fronts, SignedFront};
 use crate::identity::dialect;
@@ -148,6 +150,19 @@ impl Authenticator {
         }
         Ok(known.0)
     }
+}
+
+/// Puts together what two credentials say: the one person that both speak of.
+///
+/// # Errors
+/// [`AuthnError::Conflict`] when they speak of two.
+pub fn agree(
+    first: Option<Identity>,
+    second: Option<Identity>,
+) -> Result<Option<Identity>, AuthnError> {
+    let mut known = Known(first);
+    known.add(second)?;
+    Ok(known.0)
 }
 
 /// Who the credentials so far speak of.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::manager::{Manager, READY, STOPPING};
 use super::{Done, logging, open_files};
-use crate::authn::{Fetcher, HttpFetcher};
+use crate::authn::{Fetcher, HttpFetcher, Reach};
 use crate::clock::SystemClock;
 use crate::config::{Environment, handed_over_listeners, process_environment};
 use crate::server::{AppState, Process, Server, Snapshot, Stopping};
@@ -40,7 +40,9 @@ async fn serve(
     logging::start(snapshot.config.log);
     open_files::make_room(snapshot.config.limits.connections);
     let delay = snapshot.config.limits.shutdown_delay;
-    let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new().context("cannot set up TLS")?);
+    let laptop = snapshot.config.site.is_laptop();
+    let reach = if laptop { Reach::Laptop } else { Reach::Network };
+    let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new(reach).context("cannot set up TLS")?);
     let state = AppState::new(snapshot, Arc::new(SystemClock), &fetcher);
     let server = Server::bind(state.clone(), config.to_owned(), process)?;
     let signals = Signals::listen()?;

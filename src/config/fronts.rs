@@ -1,7 +1,10 @@
 //! `[identity]`: what vouches for people.
 
+use std::path::Path;
+
 use super::alb::{self, AlbFront};
 use super::insecure_proxy::{self, InsecureProxy};
+use super::login::{self, LoginFront};
 use super::logout::LogoutUrl;
 use super::raw;
 use super::signed::{self, SignedFront};
@@ -18,6 +21,8 @@ pub struct Fronts {
     pub signed: Vec<SignedFront>,
     /// A proxy that signs nothing.
     pub insecure_proxy: Option<InsecureProxy>,
+    /// Our own sign-in.
+    pub login: Option<LoginFront>,
 }
 
 impl Fronts {
@@ -49,8 +54,9 @@ impl Fronts {
 }
 
 pub(super) fn check(
-    raw: raw::Identity,
+    mut raw: raw::Identity,
     site: Option<&Site>,
+    folder: &Path,
     problems: &mut Problems,
 ) -> Option<Fronts> {
     if is_empty(&raw) {
@@ -63,12 +69,14 @@ pub(super) fn check(
     }
     let alb = raw.alb.clone().map(|raw| alb::check(raw, site, problems));
     let proxy = raw.insecure_proxy.clone().map(|raw| insecure_proxy::check(raw, site, problems));
+    let login = login::check(raw.login.take(), raw.provider.take(), site, folder, problems);
     let signed = signed::check(raw, site, problems);
     // A table that is wrong leaves its problem, and no configuration.
     Some(Fronts {
         alb: alb.map_or(Some(None), |checked| checked.map(Some))?,
         signed,
         insecure_proxy: proxy.map_or(Some(None), |checked| checked.map(Some))?,
+        login: login.ok()?,
     })
 }
 
@@ -80,4 +88,6 @@ fn is_empty(raw: &raw::Identity) -> bool {
         && raw.pomerium.is_none()
         && raw.bearer.as_ref().is_none_or(Vec::is_empty)
         && raw.insecure_proxy.is_none()
+        && raw.provider.as_ref().is_none_or(Vec::is_empty)
+        && raw.login.is_none()
 }

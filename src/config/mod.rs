@@ -15,11 +15,13 @@ mod insecure_proxy;
 mod keys;
 mod limits;
 mod log;
+mod login;
 mod logout;
 mod quantity;
 pub mod raw;
 mod rotation;
 mod rules;
+mod secret;
 mod signed;
 mod site;
 mod source;
@@ -38,11 +40,13 @@ pub use self::insecure_proxy::InsecureProxy;
 pub use self::keys::{KeySource, Keys, ParameterPath};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
+pub use self::login::{CookieKeySource, LoginFront, Provider};
 pub use self::logout::LogoutUrl;
 pub use self::quantity::parse_duration;
 pub use self::rotation::{
     DEFAULT_KMS_KEY, Instance, KeyGroupId, ProbeUrl, Rotation, TargetGroupArn,
 };
+pub use self::secret::SecretSource;
 pub use self::signed::{KeyPlace, SignedFront};
 pub use self::site::Site;
 pub use self::source::{ConfigError, Problem};
@@ -136,7 +140,7 @@ fn check(
         raw.trusted_hops,
         problems,
     );
-    let fronts = fronts::check(identity, site.as_ref(), problems);
+    let fronts = fronts::check(identity, site.as_ref(), folder, problems);
     let distributions =
         distribution::check(raw.distribution.unwrap_or_default(), site.as_ref(), problems);
     let rules = rules::check(raw.rule.unwrap_or_default(), &distributions, problems);
@@ -160,5 +164,7 @@ fn check(
     })
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Secret;
+
 /// A number of seconds, or a text such as `"1h"`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
@@ -67,6 +69,10 @@ pub struct Identity {
     pub bearer: Option<Vec<Bearer>>,
     /// A proxy that signs nothing.
     pub insecure_proxy: Option<InsecureProxy>,
+    /// Providers that people sign in at here.
+    pub provider: Option<Vec<Provider>>,
+    /// Our own sign-in.
+    pub login: Option<Login>,
 }
 
 /// `[identity.alb]`.
@@ -229,6 +235,70 @@ pub struct InsecureProxy {
     pub logout_url: Option<String>,
     /// Under which names it is believed.
     pub hosts: Option<Vec<String>>,
+}
+
+/// `[[identity.provider]]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// What URLs and cookies call it.
+    pub name: Option<String>,
+    /// What people call it.
+    pub title: Option<String>,
+    /// Its issuer.
+    pub issuer: Option<String>,
+    /// The client ID.
+    pub client: Option<String>,
+    /// The client's secret, or `ssm:<name>`.
+    pub client_secret: Option<Secret>,
+    /// A file that holds it.
+    pub client_secret_file: Option<String>,
+    /// What is asked for.
+    pub scopes: Option<Vec<String>>,
+    /// Further parameters of the authorization request.
+    pub parameters: Option<Vec<String>>,
+    /// Where groups come from.
+    pub groups: Option<ProviderGroups>,
+    /// Domains whose addresses count as verified.
+    pub verified_email_domains: Option<Vec<String>>,
+    /// Under which names it is offered.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// `identity.provider.groups`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderGroups {
+    /// The claim that lists groups.
+    pub claim: Option<String>,
+    /// `id_token` or `userinfo`.
+    pub from: Option<String>,
+}
+
+/// `[identity.login]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The keys that seal cookies, or `ssm:<name>`.
+    pub cookie_keys: Option<CookieKeys>,
+    /// A file that holds them.
+    pub cookie_keys_file: Option<String>,
+    /// How long a session lasts.
+    pub lifetime: Option<Duration>,
+    /// After how long the provider is asked again.
+    pub recheck: Option<Duration>,
+    /// How long a session is believed while the provider does not answer.
+    pub grace: Option<Duration>,
+}
+
+/// `identity.login.cookie_keys`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum CookieKeys {
+    /// Keys, the one that seals first.
+    List(Vec<Secret>),
+    /// One key, or where they are.
+    Text(Secret),
 }
 
 /// `[[distribution]]`.

@@ -54,6 +54,10 @@ impl fmt::Display for Problem {
 #[derive(Debug, Default)]
 pub(super) struct Problems(Vec<(String, String)>);
 
+/// What is wrong has been added to the problems.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noted;
+
 impl Problems {
     pub(super) fn add(&mut self, key: impl Into<String>, message: impl fmt::Display) {
         self.0.push((key.into(), message.to_string()));

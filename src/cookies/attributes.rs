@@ -30,6 +30,24 @@ pub(super) fn readable_host_cookie(name: &str, value: &str, max_age: u64) -> Str
     cookie.to_string()
 }
 
+/// A cookie of our own: only this host gets it back, no script reads it, and it comes with a link or a
+/// redirect from elsewhere, as the provider's to `/session/callback` is.
+pub(super) fn own(name: &str, value: &str, max_age: u64) -> String {
+    Cookie::build((name, value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .max_age(seconds(max_age))
+        .build()
+        .to_string()
+}
+
+/// Removal of a cookie of our own.
+pub(super) fn expired_own(name: &str) -> String {
+    own(name, "", 0)
+}
+
 /// The shards that a load balancer's login session has: 16 KB in parts of 4 KB.
 const LOAD_BALANCER_SHARDS: u8 = 4;
 

@@ -5,6 +5,7 @@
 //! - [`ScriptCookie`]: the same cookies for programs that are no browser.
 //! - [`Ledger`]: what this browser was given, since the service cannot see it: CloudFront's cookies
 //!   live on another host or path than the one that set them.
+//! - [`LoginSession`] and [`Attempt`]: what our own sign-in keeps in a browser, sealed.
 //!
 //! Source: RFC 6265 and RFC 6265bis for the attributes; the CloudFront Developer Guide for the
 //! names. Values are never percent-encoded: that would break the signature.
@@ -12,8 +13,11 @@
 mod attributes;
 mod header;
 mod ledger;
+mod login;
 mod scope;
 mod script;
+pub mod sealed;
+mod shards;
 mod signed;
 
 pub use self::attributes::expire_load_balancer_session;
@@ -22,6 +26,8 @@ pub use self::ledger::{
     KeyMark, LEDGER_PREFIX, Ledger, MAX_ENTRIES, MAX_LINES_PER_SET, Renewal, SetDigest,
     ledger_cookie_name,
 };
+pub use self::login::{ATTEMPT_LIFETIME, Attempt, Held, LoginSession, MAX_ATTEMPTS, Sealing};
 pub use self::scope::CookieScope;
 pub use self::script::{ScriptCookie, cookie_file, cookie_header, script_cookies};
+pub use self::shards::TooLarge;
 pub use self::signed::{SignedSet, named_values};

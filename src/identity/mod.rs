@@ -11,6 +11,7 @@ pub mod insecure_proxy;
 mod jose;
 pub mod keys;
 pub mod signed;
+pub mod userinfo;
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -96,6 +96,12 @@ pub enum KeystoreError {
          parameter, and use another key"
     )]
     Unencrypted(String),
+    /// A secret that lies open.
+    #[error(
+        "{0} is not a SecureString: the secret lies open; write it anew: aws ssm put-parameter --type \
+         SecureString --key-id alias/edgemint --overwrite --name {0} --value …"
+    )]
+    OpenSecret(String),
     /// A KMS key that protects from nobody.
     #[error(
         "private keys need a KMS key of their own, since with alias/aws/ssm everybody in the account \

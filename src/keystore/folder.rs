@@ -16,6 +16,7 @@ use rustix::process::geteuid;
 use self::files::{
     at, changed, open_lock, read_key, read_manifest, remove_leftovers, replace, sync, write_once,
 };
+pub(super) use self::files::{read_private, replace_private};
 use self::owner::Owner;
 use super::{ActiveRing, Imported, KeystoreError, Stored, StoredKey, import};
 use crate::clock::EpochSeconds;

@@ -13,6 +13,7 @@ pub mod cloudfront;
 mod document;
 mod error;
 mod folder;
+mod secret;
 mod ssm;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use self::cloudfront::KeyGroupError;
 pub use self::document::{DocumentError, Stored};
 pub use self::error::KeystoreError;
 pub use self::folder::{Credential, Folder, MANIFEST};
+pub use self::secret::{fetch_secret, read_secret, write_secret};
 pub use self::ssm::ParameterStore;
 use crate::clock::EpochSeconds;
 use crate::config::KeySource;

@@ -9,12 +9,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 
 use super::error::ServeError;
+use super::login_session::Renewed;
 use super::record;
 use super::request::{Peer, RequestId, SiteUrl, check_site, ledger};
 use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
 use crate::access::{Grant, Refusal, decide};
-use crate::authn::{AuthnError, Presented, browser_address};
+use crate::authn::{AuthnError, Presented, agree, browser_address};
 use crate::clock::EpochSeconds;
 use crate::cookies::Ledger;
 use crate::identity::Identity;
@@ -74,7 +75,24 @@ impl Asked {
         &self.url
     }
 
+    /// Who is asking, by all that is presented.
     pub(super) async fn identity(&self) -> Result<Option<Identity>, ServeError> {
+        let presented = self.presented_identity().await?;
+        Ok(agree(presented, self.login_identity()?)?)
+    }
+
+    /// As [`Self::identity`], after the provider of our own sign-in has been asked if that was due.
+    pub(super) async fn renewed_identity(&self) -> Result<Renewed, ServeError> {
+        let presented = self.presented_identity().await?;
+        let Renewed { identity, lines } = self.renewed_login().await?;
+        match agree(presented, identity) {
+            Ok(identity) => Ok(Renewed { identity, lines }),
+            Err(error) => Err(ServeError::from(error).with_lines(lines)),
+        }
+    }
+
+    /// Who is asking, by what the fronts vouch for.
+    pub(super) async fn presented_identity(&self) -> Result<Option<Identity>, ServeError> {
         let fronts = &self.snapshot.config.fronts;
         let presented =
             Presented { headers: &self.headers, host: self.url.host(), peer: self.peer.0 };
@@ -183,6 +201,19 @@ impl Asked {
         }
     }
 
+    /// Lines that somebody gets who has just signed in. The viewer itself is open to everyone and explains
+    /// better what is not open to this person, so that is no error here.
+    pub(super) async fn lines_on_sign_in(
+        &self,
+        identity: &Identity,
+    ) -> Result<Vec<String>, ServeError> {
+        match self.issue(identity, None).await {
+            Ok(issued) => Ok(issued.lines),
+            Err(error) if error.is_refusal() => Ok(self.clearing_lines()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Lines that remove every set the browser lists, on purpose.
     pub(super) fn clearing_lines(&self) -> Vec<String> {
         let lines = self.leftovers(&ledger(&self.headers));
@@ -219,6 +250,9 @@ fn outcome_of(error: &ServeError) -> Outcome {
         ServeError::NotSignedIn | ServeError::LoginNotAuthenticated => Outcome::NotSignedIn,
         ServeError::Refusal(_) | ServeError::Issue(IssueError::NotCovered(_)) => Outcome::NoAccess,
         ServeError::Issue(IssueError::Overloaded) | ServeError::Busy => Outcome::Overloaded,
+        ServeError::SignIn(error) if error.problem().status.is_server_error() => {
+            Outcome::Unavailable
+        }
         ServeError::Issue(_)
         | ServeError::NotSigning(_)
         | ServeError::Authn(AuthnError::Unavailable { .. }) => Outcome::Unavailable,

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::pages;
 use super::request::{RequestId, is_navigation};
 use super::return_to::LeadsElsewhere;
+use super::sign_in_error::SignInError;
 use super::snapshot::NotSigning;
 use super::throttle::TooMany;
 use crate::access::Refusal;
@@ -38,12 +39,15 @@ pub(super) enum ServeError {
     /// There is no key to sign with.
     #[error(transparent)]
     NotSigning(#[from] NotSigning),
-    /// Nothing was issued, and what the browser still held of others is taken away.
+    /// Our own sign-in came to nothing.
+    #[error("sign-in: {0}")]
+    SignIn(#[from] SignInError),
+    /// Nothing was issued, and what the browser holds changes all the same.
     #[error("{reason}")]
     Withdrawn {
         /// Why nothing was issued.
         reason: Box<ServeError>,
-        /// `Set-Cookie` lines that take away.
+        /// `Set-Cookie` lines, most of which take away.
         lines: Vec<String>,
     },
     /// `return_to` leads elsewhere.
@@ -87,13 +91,18 @@ pub(super) enum ServeError {
     Busy,
 }
 
-fn say(status: StatusCode, kind: &'static str, title: &'static str, detail: &str) -> Problem {
+pub(super) fn say(
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: &str,
+) -> Problem {
     Problem { status, kind, title, detail: detail.to_owned() }
 }
 
 /// What an answer says.
-struct Problem {
-    status: StatusCode,
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
     kind: &'static str,
     title: &'static str,
     detail: String,
@@ -115,7 +124,9 @@ impl ServeError {
     pub(super) fn into_answer(self, headers: &HeaderMap, id: &RequestId) -> Response {
         let problem = self.problem();
         let mut response = if is_navigation(headers) {
-            pages::problem(problem.title, &problem.detail, problem.status, id).into_response()
+            let again = self.sign_in_link(problem.status);
+            let again = again.as_deref();
+            pages::problem(problem.title, &problem.detail, problem.status, again, id)
         } else {
             let body = json!({
                 "type": format!("urn:edgemint:problem:{}", problem.kind),
@@ -130,8 +141,16 @@ impl ServeError {
         *response.status_mut() = problem.status;
         let answer = response.headers_mut();
         answer.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
-        match &self {
-            Self::Withdrawn { lines, .. } => append(answer, lines),
+        self.add_headers(answer, problem.status);
+        response
+    }
+
+    fn add_headers(&self, answer: &mut HeaderMap, status: StatusCode) {
+        match self {
+            Self::Withdrawn { lines, reason } => {
+                append(answer, lines);
+                reason.add_headers(answer, status);
+            }
             Self::Method(allowed) => {
                 answer.insert(header::ALLOW, HeaderValue::from_static(allowed));
             }
@@ -141,12 +160,52 @@ impl ServeError {
             Self::TooMany(too_many) => {
                 answer.insert(header::RETRY_AFTER, HeaderValue::from(too_many.retry_after));
             }
-            _ if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 answer.insert(header::RETRY_AFTER, RETRY_AFTER);
             }
             _ => {}
         }
-        response
+    }
+
+    /// With more `Set-Cookie` lines, which come first.
+    pub(super) fn with_lines(self, mut lines: Vec<String>) -> Self {
+        match self {
+            Self::Withdrawn { reason, lines: more } => {
+                lines.extend(more);
+                Self::Withdrawn { reason, lines }
+            }
+            reason if lines.is_empty() => reason,
+            reason => Self::Withdrawn { reason: Box::new(reason), lines },
+        }
+    }
+
+    /// Whether it came up while cookies were issued, where it has been recorded.
+    pub(super) fn is_of_issuing(&self) -> bool {
+        match self {
+            Self::Withdrawn { reason, .. } => reason.is_of_issuing(),
+            _ => matches!(
+                self,
+                Self::Refusal(_) | Self::Issue(_) | Self::NotSigning(_) | Self::TooMany(_)
+            ),
+        }
+    }
+
+    /// Whether what would tell who is asking cannot be had just now.
+    pub(super) fn is_outage_of_sign_in(&self) -> bool {
+        match self {
+            Self::Authn(AuthnError::Unavailable { .. }) => true,
+            Self::SignIn(error) => error.problem().status == StatusCode::SERVICE_UNAVAILABLE,
+            _ => false,
+        }
+    }
+
+    /// Where a page about this lets people sign in.
+    fn sign_in_link(&self, status: StatusCode) -> Option<String> {
+        match self {
+            Self::SignIn(error) => Some(error.again()),
+            Self::Withdrawn { reason, .. } => reason.sign_in_link(status),
+            _ => (status == StatusCode::UNAUTHORIZED).then(|| "/session/login".to_owned()),
+        }
     }
 
     /// Whether the rules are the reason.
@@ -191,6 +250,7 @@ impl ServeError {
                 "Sign-in cannot be checked just now",
                 "The keys that verify it cannot be fetched. Nothing is lost; try again shortly.",
             ),
+            Self::SignIn(error) => error.problem(),
             Self::Withdrawn { reason, .. } => reason.problem(),
             Self::Refusal(refusal) => no_access(refusal),
             Self::Issue(error) => not_issued(error),
@@ -209,7 +269,7 @@ impl ServeError {
             Self::For => bad_request("bad-for", "for must be the https URL of a file to be read."),
             Self::Query => bad_request(
                 "bad-query",
-                "The query cannot be read; known are return_to and for, once each.",
+                "The query cannot be read; known are return_to, for and provider, once each.",
             ),
             Self::TooMany(too_many) => Problem {
                 status: StatusCode::TOO_MANY_REQUESTS,

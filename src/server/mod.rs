@@ -3,6 +3,7 @@
 //! | path | where |
 //! |---|---|
 //! | `/session`, `/session/cookies`, `/session/login`, `/session/logout` | `session` |
+//! | `/session/callback` | `sign_in` |
 //! | `/session/verify/nginx` | `verify` |
 //! | `/healthz`, `/readyz` | `router` |
 //! | everything else | `viewer` |
@@ -21,6 +22,7 @@ mod cors;
 mod error;
 mod follow;
 mod harden;
+mod login_session;
 mod pages;
 mod record;
 mod reload;
@@ -28,7 +30,10 @@ mod request;
 pub mod return_to;
 mod router;
 mod script;
+mod secrets;
 mod session;
+mod sign_in;
+mod sign_in_error;
 mod snapshot;
 mod state;
 mod throttle;
@@ -46,6 +51,7 @@ use tokio::sync::{Notify, watch};
 
 pub use self::follow::Follower;
 pub use self::router::router;
+pub use self::secrets::{SecretError, Secrets};
 pub use self::snapshot::{NotSigning, Snapshot, SnapshotError};
 pub use self::state::AppState;
 use crate::config::Environment;
@@ -178,6 +184,7 @@ impl Server {
             self.hang_ups,
             asked,
         ));
+        let secrets = tokio::spawn(secrets::follow(state.clone()));
         let admin = self
             .admin
             .map(|listener| tokio::spawn(admin::serve(listener, state.clone(), stopping.clone())));
@@ -185,6 +192,7 @@ impl Server {
         accept::serve(self.listener, state, stopping).await;
         keys.abort();
         reload.abort();
+        secrets.abort();
         ready.abort();
         if let Some(admin) = admin {
             admin.abort();

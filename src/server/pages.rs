@@ -12,18 +12,23 @@ use super::harden;
 use super::request::RequestId;
 use crate::access::Opened;
 use crate::clock::EpochSeconds;
-use crate::config::LogoutUrl;
 use crate::identity::{Front, Identity};
 
 const STYLE: &str = include_str!("pages.css");
 
 /// A page about something that went wrong.
-pub(super) fn problem(title: &str, detail: &str, status: StatusCode, id: &RequestId) -> Response {
-    let sign_in = if status == StatusCode::UNAUTHORIZED {
-        "<p><a class=\"button\" href=\"/session/login\">Sign in</a></p>"
-    } else {
-        ""
-    };
+///
+/// `sign_in` is where to sign in, if that can help.
+pub(super) fn problem(
+    title: &str,
+    detail: &str,
+    status: StatusCode,
+    sign_in: Option<&str>,
+    id: &RequestId,
+) -> Response {
+    let sign_in = sign_in.map_or_else(String::new, |link| {
+        format!("<p><a class=\"button\" href=\"{}\">Sign in</a></p>", escape(link))
+    });
     let body = format!(
         "<h1>{}</h1><p>{}</p>{sign_in}<p><a href=\"/\">Back to the viewer</a></p>\
          <p class=\"small\">{} · request {id}</p>",
@@ -32,6 +37,17 @@ pub(super) fn problem(title: &str, detail: &str, status: StatusCode, id: &Reques
         status.as_u16(),
     );
     page(title, &body)
+}
+
+/// A page on which people choose where to sign in; links and their texts.
+pub(super) fn choose(choices: &[(String, &str)]) -> Response {
+    let mut items = String::new();
+    for (link, title) in choices {
+        let (link, title) = (escape(link), escape(title));
+        let _ = write!(items, "<li><a class=\"button\" href=\"{link}\">{title}</a></li>");
+    }
+    let body = format!("<h1>Sign in with</h1><ul class=\"choices\">{items}</ul>");
+    page("Sign in", &body)
 }
 
 /// What the page about a person says.
@@ -124,8 +140,8 @@ fn list(items: impl Iterator<Item = String>) -> String {
 ///
 /// Not a redirect: browsers hold every redirect after a form to the form page's `form-action`, and a
 /// front may lead on over hosts that nobody here knows of.
-pub(super) fn signed_out(onward: &LogoutUrl) -> Response {
-    let url = escape(onward.as_str());
+pub(super) fn signed_out(onward: &str) -> Response {
+    let url = escape(onward);
     let body = format!(
         "<h1>Signed out here</h1><p>The sign-in service is told next.</p>\
          <p><a class=\"button\" href=\"{url}\">Go on</a></p>"

@@ -44,6 +44,19 @@ pub(super) fn issued(
     );
 }
 
+pub(super) fn signed_in(id: &RequestId, identity: &Identity, provider: &str) {
+    tracing::info!(
+        target: ACCESS,
+        event = "login.done",
+        request_id = %id,
+        provider,
+        issuer = ?identity.issuer,
+        subject = ?identity.subject.as_str(),
+        email = ?identity.email.as_ref().map_or("", |email| email.address()),
+        "signed in"
+    );
+}
+
 pub(super) fn cleared(id: &RequestId, lines: usize) {
     tracing::info!(
         target: ACCESS,

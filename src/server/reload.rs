@@ -72,7 +72,9 @@ async fn reload(state: &AppState, file: &Path, environment: &Environment) -> Res
     let rules = new.config.rules.len();
     state.update(|present| {
         let (ring, heard) = keys.clone().unwrap_or((present.ring.clone(), present.heard));
-        Snapshot { ring, heard, ..new.clone() }
+        let login = new.config.fronts.login.as_ref();
+        let secrets = Arc::new(new.secrets.after(&present.secrets, login));
+        Snapshot { ring, heard, secrets, ..new.clone() }
     });
     state.metrics().reloaded(true);
     let key = state.snapshot().ring.as_ref().map(|ring| ring.active.id.to_string());

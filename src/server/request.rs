@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, header};
 
 use super::cors;
 use super::error::ServeError;
+use crate::cookies::sealed::Nonce;
 use crate::cookies::{Ledger, cookie_pairs};
 use crate::policy::BaseUrl;
 
@@ -100,6 +101,12 @@ pub(super) fn check_site(
         _ if navigation => Ok(()),
         _ => Err(ServeError::CrossSite),
     }
+}
+
+/// Random bytes to seal a cookie with.
+pub(super) fn random_nonce() -> Option<Nonce> {
+    let mut nonce = Nonce::default();
+    SystemRandom::new().fill(&mut nonce).ok().map(|()| nonce)
 }
 
 /// The browser's ledger, among its cookies.

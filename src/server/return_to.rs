@@ -40,8 +40,8 @@ pub fn parse(text: &str, public_url: &BaseUrl) -> Result<String, LeadsElsewhere>
         && joined.password().is_none()
         && !joined.path().starts_with("//");
     // Back to where sign-in starts would go round in circles.
-    if !stays || joined.path().starts_with("/session/log") || joined.path().starts_with("/oauth2/")
-    {
+    let round = ["/session/log", "/session/callback", "/oauth2/"];
+    if !stays || round.iter().any(|start| joined.path().starts_with(start)) {
         return Err(LeadsElsewhere);
     }
     Ok(joined[url::Position::BeforePath..].to_owned())
@@ -101,6 +101,7 @@ mod tests {
             "/\u{2028}",
             "/session/login",
             "/session/logout",
+            "/session/callback?code=x",
             "/oauth2/idpresponse",
             long.as_str(),
             "/a/../session/login",

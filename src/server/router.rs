@@ -18,7 +18,7 @@ use super::request::{Peer, RequestId, SiteUrl};
 use super::snapshot::NotSigning;
 use super::state::AppState;
 use super::throttle::TooMany;
-use super::{cors, record, session, verify, viewer};
+use super::{cors, record, session, sign_in, verify, viewer};
 use crate::authn::browser_address;
 use crate::config::Site;
 use crate::policy::BaseUrl;
@@ -40,6 +40,7 @@ pub fn router(state: AppState) -> Router {
                 .fallback(not_allowed::<1>),
         )
         .route("/session/login", get(session::login).fallback(not_allowed::<0>))
+        .route("/session/callback", get(sign_in::callback).fallback(not_allowed::<3>))
         .route("/session/logout", post(session::logout).fallback(not_allowed::<2>))
         .route(verify::NGINX, get(verify::nginx).fallback(nothing))
         .route("/session/", axum::routing::any(nothing))
@@ -82,7 +83,7 @@ pub(super) async fn nothing(request: Request) -> Response {
 }
 
 /// Methods that a path knows, by number: a function's type cannot hold a text.
-pub(super) const ALLOWED: [&str; 3] = ["GET, HEAD", "GET, HEAD, POST, DELETE", "POST"];
+pub(super) const ALLOWED: [&str; 4] = ["GET, HEAD", "GET, HEAD, POST, DELETE", "POST", "GET"];
 
 async fn not_allowed<const N: usize>(request: Request) -> Response {
     refuse(ServeError::Method(ALLOWED[N]), &request)
@@ -216,7 +217,7 @@ fn route_of(path: &str) -> Route {
     match path {
         "/session" => Route::Session,
         "/session/cookies" => Route::Cookies,
-        "/session/login" => Route::Login,
+        "/session/login" | "/session/callback" => Route::Login,
         "/session/logout" => Route::Logout,
         verify::NGINX => Route::Verify,
         path if is_health(path) => Route::Health,

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::error::{ServeError, append};
+use super::login_session::Renewed;
 use super::request::{check_site, cookies, is_navigation, prefers_html};
-use super::{pages, return_to, script};
+use super::{pages, return_to, script, sign_in};
 use crate::access::{Grant, Opened};
 use crate::clock::EpochSeconds;
+use crate::config::LogoutUrl;
 use crate::cookies::expire_load_balancer_session;
 use crate::identity::Email;
 use crate::issuer::Issued;
@@ -25,6 +27,7 @@ pub(super) struct Wishes {
     return_to: Option<String>,
     #[serde(rename = "for")]
     wanted: Option<String>,
+    provider: Option<String>,
 }
 
 type Wished = Result<Query<Wishes>, QueryRejection>;
@@ -103,20 +106,30 @@ async fn issue_for(asked: &Asked, wishes: Wished) -> Result<Response, ServeError
     let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let return_to = wishes.return_to.map(|text| return_to::parse(&text, public_url)).transpose()?;
     let wanted = wishes.wanted.map(|text| parse_wanted(&text)).transpose()?;
-    let identity = asked.identity().await?.ok_or(ServeError::NotSignedIn)?;
+    // A page or an image that asks by GET must not spend a refresh token.
+    let Renewed { identity, lines } = match asked.method {
+        Method::POST => asked.renewed_identity().await?,
+        _ => Renewed { identity: asked.identity().await?, lines: asked.unreadable_session() },
+    };
+    let Some(identity) = identity else {
+        return Err(ServeError::NotSignedIn.with_lines(lines));
+    };
     if script::is_script(&asked.headers, &identity) {
         let format = script::Format::asked_for(&asked.headers)?;
         let issued = asked.issue(&identity, wanted.as_ref()).await?;
         return Ok(format.answer(&issued, summary(&issued, asked.now())));
     }
-    let issued = asked.issue(&identity, wanted.as_ref()).await?;
+    let issued = match asked.issue(&identity, wanted.as_ref()).await {
+        Ok(issued) => issued,
+        Err(error) => return Err(error.with_lines(lines)),
+    };
     let response = match return_to {
         Some(path) if asked.method == Method::GET && is_navigation(&asked.headers) => {
             see_other(&path)
         }
         _ => axum::Json(summary(&issued, asked.now())).into_response(),
     };
-    Ok(with_lines(response, &issued.lines))
+    Ok(with_lines(with_lines(response, &lines), &issued.lines))
 }
 
 async fn log_in(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
@@ -124,13 +137,13 @@ async fn log_in(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
     check_site(&asked.method, &asked.headers, public_url, &[])?;
     let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let path = return_to::parse(wishes.return_to.as_deref().unwrap_or("/"), public_url)?;
-    let identity = asked.identity().await?.ok_or(ServeError::LoginNotAuthenticated)?;
-    // The viewer itself is open to everyone and explains better what is not open to this person.
-    let lines = match asked.issue(&identity, None).await {
-        Ok(issued) => issued.lines,
-        Err(error) if error.is_refusal() => asked.clearing_lines(),
-        Err(error) => return Err(error),
+    let Some(identity) = asked.presented_identity().await? else {
+        return match asked.login_front() {
+            Some(front) => sign_in::begin(asked, front, wishes.provider.as_deref(), path).await,
+            None => Err(ServeError::LoginNotAuthenticated),
+        };
     };
+    let lines = asked.lines_on_sign_in(&identity).await?;
     Ok(with_lines(see_other(&path), &lines))
 }
 
@@ -147,7 +160,10 @@ async fn log_out(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> 
     }
     // Whoever's credential cannot be believed may sign out all the same.
     let vouching = asked.identity().await.ok().flatten().map(|identity| identity.front);
-    let onward = fronts.logout_url(vouching, public_url.host());
+    let own = sign_in::sign_out_url(asked).await;
+    let onward = fronts.logout_url(vouching, public_url.host()).map(LogoutUrl::as_str);
+    let onward = own.as_ref().map(url::Url::as_str).or(onward);
+    lines.extend(asked.sign_out_lines());
     let response = match (is_navigation(&asked.headers), onward) {
         (false, _) => StatusCode::NO_CONTENT.into_response(),
         (true, Some(onward)) => pages::signed_out(onward),
@@ -163,7 +179,7 @@ fn from_here_or_a_friend(asked: &Asked) -> Result<(), ServeError> {
 }
 
 /// Turns a handler's outcome into an answer, and records what no other line records.
-fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Response {
+pub(super) fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Response {
     match outcome {
         Ok(mut response) => {
             let value = HeaderValue::from_static("no-store, private");
@@ -171,15 +187,7 @@ fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Response {
             response
         }
         Err(error) => {
-            let recorded = matches!(
-                error,
-                ServeError::Refusal(_)
-                    | ServeError::Issue(_)
-                    | ServeError::NotSigning(_)
-                    | ServeError::TooMany(_)
-                    | ServeError::Withdrawn { .. }
-            );
-            if !recorded {
+            if !error.is_of_issuing() {
                 asked.refuse(None, &error);
             }
             error.into_answer(&asked.headers, &asked.id)
@@ -208,7 +216,7 @@ fn refresh_in(expires_in: u64) -> u64 {
 }
 
 /// 303, so that a POST is followed by a GET. The path was parsed to be ASCII.
-fn see_other(path: &str) -> Response {
+pub(super) fn see_other(path: &str) -> Response {
     let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
@@ -225,7 +233,7 @@ fn summary(issued: &Issued, now: EpochSeconds) -> Value {
     })
 }
 
-fn with_lines(mut response: Response, lines: &[String]) -> Response {
+pub(super) fn with_lines(mut response: Response, lines: &[String]) -> Response {
     append(response.headers_mut(), lines);
     response
 }

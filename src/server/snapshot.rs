@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::secrets::{SecretError, Secrets};
 use crate::access::Lifetime;
 use crate::bundle::{self, Bundle};
 use crate::clock::EpochSeconds;
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub ring: Option<Arc<ActiveRing>>,
     /// When the source of keys was last asked and answered with what is held here.
     pub heard: Option<EpochSeconds>,
+    /// What seals cookies and says who we are at providers.
+    pub secrets: Arc<Secrets>,
     /// The viewer bundle, if one is served.
     pub bundle: Option<Arc<Bundle>>,
 }
@@ -47,6 +50,9 @@ pub enum SnapshotError {
     /// The keys cannot be read.
     #[error("keys: {0}")]
     Keys(#[from] KeystoreError),
+    /// A secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The bundle cannot be read.
     #[error("viewer: {0}")]
     Bundle(#[from] bundle::LoadError),
@@ -61,8 +67,9 @@ impl Snapshot {
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, SnapshotError> {
         let config = config::load(file, environment)?;
         let ring = read_here(&config.keys.source)?.map(Arc::new);
+        let secrets = Arc::new(Secrets::read_here(config.fronts.login.as_ref())?);
         let bundle = load_bundle(&config)?;
-        Ok(Self { config: Arc::new(config), ring, heard: None, bundle })
+        Ok(Self { config: Arc::new(config), ring, heard: None, secrets, bundle })
     }
 
     /// Reads everything but the keys.
@@ -71,8 +78,9 @@ impl Snapshot {
         environment: &Environment,
     ) -> Result<Self, SnapshotError> {
         let config = config::load(file, environment)?;
+        let secrets = Arc::new(Secrets::read_here(config.fronts.login.as_ref())?);
         let bundle = load_bundle(&config)?;
-        Ok(Self { config: Arc::new(config), ring: None, heard: None, bundle })
+        Ok(Self { config: Arc::new(config), ring: None, heard: None, secrets, bundle })
     }
 
     /// What signs at this moment.

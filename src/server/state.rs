@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::snapshot::Snapshot;
 use super::throttle::Throttle;
-use crate::authn::{Authenticator, CacheLimits, Fetcher};
+use crate::authn::{Authenticator, CacheLimits, Fetcher, Providers};
 use crate::clock::Clock;
 use crate::issuer::Issuer;
 use crate::telemetry::{KeyFacts, Metrics};
@@ -22,6 +22,7 @@ struct Shared {
     longest_lifetime: AtomicU64,
     clock: Arc<dyn Clock>,
     authenticator: Authenticator,
+    providers: Providers,
     issuer: Issuer,
     metrics: Arc<Metrics>,
     throttle: Throttle,
@@ -45,6 +46,7 @@ impl AppState {
         Self(Arc::new(Shared {
             snapshot,
             longest_lifetime,
+            providers: Providers::new(&clock, fetcher, cache_limits),
             authenticator: Authenticator::new(clock.clone(), fetcher, cache_limits),
             clock,
             issuer,
@@ -105,6 +107,12 @@ impl AppState {
     #[must_use]
     pub fn authenticator(&self) -> &Authenticator {
         &self.0.authenticator
+    }
+
+    /// Signs people in at providers.
+    #[must_use]
+    pub fn providers(&self) -> &Providers {
+        &self.0.providers
     }
 
     /// Issues cookies.

@@ -6,7 +6,6 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::asked::Asked;
 use super::error::{ServeError, append};
-use crate::authn::AuthnError;
 use crate::bundle::{Outcome, RequestParts, respond};
 
 /// Answers a file of the bundle. Pages carry cookies as the ledger asks; scripts and images never do,
@@ -33,7 +32,7 @@ async fn page(asked: &Asked, outcome: Outcome<'_>) -> Response {
         Err(error) => {
             asked.refuse(None, &error);
             // The viewer is public: what cannot be judged just now costs the cookies, not the page.
-            if !matches!(error, ServeError::Authn(AuthnError::Unavailable { .. })) {
+            if !error.is_outage_of_sign_in() {
                 return error.into_answer(&asked.headers, &asked.id);
             }
             None

@@ -7,18 +7,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. Within the core the order is that of `lib.rs`.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("clock", &[]),
     ("json", &[]),
+    ("secret", &[]),
     ("policy", &["clock", "json"]),
     ("identity", &["clock", "json"]),
     ("access", &["clock", "policy", "identity"]),
     ("signing", &["clock", "policy", "access"]),
-    ("cookies", &["clock", "policy", "identity", "access", "signing"]),
-    ("config", &["clock", "policy", "identity", "access", "signing", "cookies"]),
+    ("cookies", &["clock", "secret", "policy", "identity", "access", "signing"]),
+    ("config", &["clock", "secret", "policy", "identity", "access", "signing", "cookies"]),
     ("bundle", &[]),
-    ("keystore", &["clock", "json", "signing", "config"]),
-    ("authn", &["clock", "policy", "identity", "config"]),
+    ("keystore", &["clock", "json", "secret", "signing", "config"]),
+    ("authn", &["clock", "secret", "policy", "identity", "cookies", "config"]),
     ("telemetry", &[]),
     (
         "issuer",
@@ -35,6 +36,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         "server",
         &[
             "clock",
+            "secret",
             "policy",
             "identity",
             "access",
@@ -53,6 +55,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         "cli",
         &[
             "clock",
+            "secret",
             "policy",
             "identity",
             "access",
@@ -72,7 +75,8 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("main", &["cli"]),
 ];
 
-const CORE: [&str; 7] = ["clock", "json", "policy", "identity", "access", "signing", "cookies"];
+const CORE: [&str; 8] =
+    ["clock", "json", "secret", "policy", "identity", "access", "signing", "cookies"];
 
 struct Source {
     /// The module under `src/` that the file belongs to.

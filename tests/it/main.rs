@@ -73,6 +73,8 @@ mod secrets;
 mod serve;
 /// `/session` and everything under it, through the router.
 mod session;
+/// Our own sign-in, against a provider that we did not write.
+mod sign_in;
 /// A client and a site around the service.
 mod support;
 /// `deploy/systemd/`, by a real systemd.

@@ -38,7 +38,7 @@ fn cache() -> (Arc<FixedClock>, Arc<Counting>, KeyCache<Vec<u8>>) {
 }
 
 async fn get(cache: &KeyCache<Vec<u8>>, url: &str) -> Result<Arc<Vec<u8>>, KeyUnavailable> {
-    cache.get(url, 3600, Stale::Welcome, |bytes| Ok(bytes.to_vec())).await
+    cache.get(url, 3600, Stale::Welcome, |bytes| Ok::<_, String>(bytes.to_vec())).await
 }
 
 #[tokio::test]
@@ -153,7 +153,8 @@ async fn a_whole_set_that_is_not_there_is_an_outage() {
     fetcher.withdrawn.store(true, Ordering::SeqCst);
     clock.advance(3600);
     assert!(get(&cache, "known").await.is_ok(), "it is believed for a day");
-    let again = cache.get("known", 60, Stale::Useless, |bytes| Ok(bytes.to_vec())).await;
+    let again =
+        cache.get("known", 60, Stale::Useless, |bytes| Ok::<_, String>(bytes.to_vec())).await;
     assert_eq!(again, Err(KeyUnavailable::Fetch(FetchError::NotFound(404))));
 }
 

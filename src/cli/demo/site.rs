@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::authn::{Fetcher, HttpFetcher};
+use crate::authn::{Fetcher, HttpFetcher, Reach};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Environment;
 use crate::demo::LoopbackListener;
@@ -130,7 +130,8 @@ fn serve(
     folder: &Folder,
     stopping: watch::Receiver<Stopping>,
 ) -> anyhow::Result<SocketAddr> {
-    let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new().context("cannot set up TLS")?);
+    let fetcher: Arc<dyn Fetcher> =
+        Arc::new(HttpFetcher::new(Reach::Laptop).context("cannot set up TLS")?);
     let state = AppState::new(snapshot, Arc::new(SystemClock), &fetcher);
     let process = Process::new(Environment::default(), Vec::new())?;
     let server = Server::bind(state, folder.config_file(), process)?;

@@ -1,6 +1,7 @@
 //! `edgemint keys`: the keys that sign, from the first to the last day of each.
 
 mod change;
+mod cookie;
 mod import;
 mod list;
 mod options;
@@ -54,6 +55,12 @@ pub(super) enum Action {
     ///   openssl pkey -in key.pem -pubout
     #[command(verbatim_doc_comment)]
     Import(import::Options),
+    /// Make a key that seals the login cookies of edgemint's own sign-in. It has nothing to do with the
+    /// ring.
+    ///
+    /// With --out it is put first into the file, where it seals from the next reload on; the key that was
+    /// first stays second, so that nobody is signed out. Run it again to rotate. Without --out it is printed.
+    Cookie(cookie::Options),
 }
 
 /// What `edgemint keys --help` ends with.
@@ -96,6 +103,7 @@ pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
             Action::Generate(options) => change::generate(options).await,
             Action::Stage(options) => change::stage(options).await,
             Action::Import(options) => import::run(options).await,
+            Action::Cookie(options) => cookie::run(options),
         }
     });
     match outcome {
@@ -116,6 +124,7 @@ pub(super) fn run(action: &Action) -> anyhow::Result<Done> {
 impl Action {
     const fn is_json(&self) -> bool {
         let common: &Common = match self {
+            Self::Cookie(_) => return false,
             Self::Rotate(options) => &options.common,
             Self::List(options) => &options.common,
             Self::Revoke(options) => &options.common,

@@ -42,6 +42,32 @@ pub(super) fn read_key(
     check_key(&pem, fingerprint, &path.display().to_string())
 }
 
+/// Reads a text that only its owner and its group may read, in a folder that only its owner may change.
+pub(in crate::keystore) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeystoreError> {
+    let missing = || KeystoreError::Missing(path.display().to_string());
+    let owner = owner_of_folder(path)?;
+    let file = open(path, &owner)?.ok_or_else(missing)?;
+    owner.trust(path, &file, OTHERS_WRITE | STRANGERS, KeystoreError::Exposed)?;
+    read_text(file).map_err(at("cannot read", path))
+}
+
+/// Replaces such a text, whole or not at all.
+pub(in crate::keystore) fn replace_private(
+    path: &Path,
+    content: &[u8],
+) -> Result<(), KeystoreError> {
+    replace(path, content, &owner_of_folder(path)?)
+}
+
+fn owner_of_folder(path: &Path) -> Result<Owner, KeystoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    Owner::of(folder)?.ok_or_else(|| {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        at("cannot read", folder)(missing)
+    })
+}
+
 /// Opens a regular file, or a link to one, if it is there.
 fn open(path: &Path, owner: &Owner) -> Result<Option<File>, KeystoreError> {
     // A pipe without a writer is not waited for, and no terminal becomes this program's own.

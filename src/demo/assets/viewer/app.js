@@ -49,11 +49,16 @@ async function readSession() {
 
 /** Asks for new cookies; whoever calls while a refresh is under way gets that one. */
 function renew() {
-  renewing ??= askForCookies().finally(() => {
+  renewing ??= oneTabAtATime(askForCookies).finally(() => {
     renewing = null;
     tick();
   });
   return renewing;
+}
+
+/** Tabs share their cookies: one that waits for another sends what that one was given. */
+function oneTabAtATime(work) {
+  return navigator.locks ? navigator.locks.request("edgemint-cookies", work) : work();
 }
 
 async function askForCookies() {

@@ -1,0 +1,188 @@
+//! The login session of our own sign-in, in the course of a request.
+//!
+//! A session is sealed in the browser's cookies. Every request may believe it as long as its provider has
+//! vouched for it recently enough; only `POST /session/cookies` asks the provider again, so that no page or
+//! image spends a refresh token whose successor gets lost.
+
+use super::asked::Asked;
+use super::error::ServeError;
+use super::request::{cookies, random_nonce};
+use super::sign_in_error::{SignInError, SignInReason};
+use crate::authn::{Party, ProviderError, Standing, standing};
+use crate::config::{LoginFront, Provider};
+use crate::cookies::sealed::Nonce;
+use crate::cookies::{Attempt, Held, LoginSession, Sealing};
+use crate::identity::Identity;
+use crate::telemetry::OPERATION;
+
+/// Who is asking, and what the answer must carry whatever it says.
+#[derive(Debug, Default)]
+pub(super) struct Renewed {
+    pub(super) identity: Option<Identity>,
+    /// `Set-Cookie` lines of the login session: renewed, or removed.
+    pub(super) lines: Vec<String>,
+}
+
+impl Asked {
+    /// Our own sign-in, if any of its providers is offered at this host.
+    pub(super) fn login_front(&self) -> Option<&LoginFront> {
+        let front = self.snapshot.config.fronts.login.as_ref()?;
+        front.offered_at(self.public_url().host()).next().is_some().then_some(front)
+    }
+
+    /// What cookies are sealed with here.
+    pub(super) fn sealing(&self) -> Result<Sealing<'_>, SignInReason> {
+        let keys = self.snapshot.secrets.cookie_keys().ok_or(SignInReason::NoCookieKeys)?;
+        Ok(Sealing { keys, host: self.public_url().authority() })
+    }
+
+    /// Who we are at a provider; `redirect_uri` is this host's callback.
+    pub(super) fn party<'a>(
+        &'a self,
+        provider: &'a Provider,
+        redirect_uri: &'a str,
+    ) -> Result<Party<'a>, ProviderError> {
+        let secret = self.snapshot.secrets.client(provider);
+        if provider.secret.is_some() && secret.is_none() {
+            return Err(ProviderError::NoSecret);
+        }
+        Ok(Party { provider, secret, redirect_uri })
+    }
+
+    pub(super) fn redirect_uri(&self) -> String {
+        format!("{}/session/callback", self.public_url())
+    }
+
+    /// Who the login session speaks of, as far as it may be believed unasked.
+    pub(super) fn login_identity(&self) -> Result<Option<Identity>, ServeError> {
+        let Some((front, Held::Session(session))) = self.held_session()? else { return Ok(None) };
+        match standing(&session, front, self.public_url().host(), self.now()) {
+            Standing::Good(identity) | Standing::Due(identity) => Ok(Some(identity)),
+            Standing::Over | Standing::Unchecked => Ok(None),
+        }
+    }
+
+    /// The session that the browser holds, opened and not judged.
+    pub(super) fn held_session(&self) -> Result<Option<(&LoginFront, Held)>, SignInError> {
+        let Some(front) = self.login_front() else { return Ok(None) };
+        let held: Vec<_> = cookies(&self.headers).collect();
+        // A browser that holds nothing needs no keys.
+        if LoginSession::removal(&held).is_empty() {
+            return Ok(Some((front, Held::Nothing)));
+        }
+        Ok(Some((front, LoginSession::read(self.sealing()?, &held))))
+    }
+
+    /// Who the login session speaks of, after its provider has been asked if that was due.
+    pub(super) async fn renewed_login(&self) -> Result<Renewed, ServeError> {
+        let (front, session) = match self.held_session()? {
+            None | Some((_, Held::Nothing)) => return Ok(Renewed::default()),
+            Some((_, Held::Unreadable)) => return Ok(self.nobody()),
+            Some((front, Held::Session(session))) => (front, *session),
+        };
+        let host = self.public_url().host();
+        let believed = match standing(&session, front, host, self.now()) {
+            Standing::Over => return Ok(self.nobody()),
+            Standing::Good(identity) => {
+                return Ok(Renewed { identity: Some(identity), lines: Vec::new() });
+            }
+            Standing::Due(identity) => Some(identity),
+            Standing::Unchecked => None,
+        };
+        let Some(provider) = front.provider(&session.provider, host) else {
+            return Ok(self.nobody());
+        };
+        match self.ask_again(provider, session).await {
+            Ok(renewed) => self.take_renewed(front, &renewed.session, renewed.nonce),
+            Err(error @ (ProviderError::Ended | ProviderError::Swapped)) => {
+                let reason = SignInReason::Provider(error).into();
+                Err(ServeError::SignIn(reason).with_lines(self.session_removal()))
+            }
+            Err(error) => {
+                let goes_on = believed.is_some();
+                tracing::warn!(
+                    target: OPERATION,
+                    event = "session.unchecked",
+                    request_id = %self.id,
+                    provider = %provider.name,
+                    problem = ?error.to_string(),
+                    goes_on,
+                    "the provider could not be asked whether a session may go on"
+                );
+                match believed {
+                    Some(identity) => Ok(Renewed { identity: Some(identity), lines: Vec::new() }),
+                    None => Err(SignInError::from(SignInReason::Provider(error)).into()),
+                }
+            }
+        }
+    }
+
+    async fn ask_again(
+        &self,
+        provider: &Provider,
+        session: LoginSession,
+    ) -> Result<crate::authn::Renewed, ProviderError> {
+        let redirect_uri = self.redirect_uri();
+        let party = self.party(provider, &redirect_uri)?;
+        let host = self.public_url().authority();
+        self.state.providers().renew(party, session, host).await
+    }
+
+    fn take_renewed(
+        &self,
+        front: &LoginFront,
+        session: &LoginSession,
+        nonce: Nonce,
+    ) -> Result<Renewed, ServeError> {
+        let lines = self.session_lines(front, session, nonce)?;
+        match standing(session, front, self.public_url().host(), self.now()) {
+            Standing::Good(identity) | Standing::Due(identity) => {
+                Ok(Renewed { identity: Some(identity), lines })
+            }
+            Standing::Over | Standing::Unchecked => Ok(self.nobody()),
+        }
+    }
+
+    /// Lines that give the browser a session.
+    pub(super) fn session_lines(
+        &self,
+        front: &LoginFront,
+        session: &LoginSession,
+        nonce: Nonce,
+    ) -> Result<Vec<String>, SignInError> {
+        let max_age = session.signed_in.plus(front.lifetime).since(self.now());
+        let held: Vec<_> = cookies(&self.headers).collect();
+        let lines = session.lines(self.sealing()?, nonce, max_age, &held);
+        Ok(lines.map_err(SignInReason::TooLarge)?)
+    }
+
+    /// Nobody, and the browser is to forget what it holds.
+    fn nobody(&self) -> Renewed {
+        Renewed { identity: None, lines: self.session_removal() }
+    }
+
+    /// Lines that remove the session that the browser holds.
+    pub(super) fn session_removal(&self) -> Vec<String> {
+        LoginSession::removal(&cookies(&self.headers).collect::<Vec<_>>())
+    }
+
+    /// Lines that remove the session, and every attempt at one.
+    pub(super) fn sign_out_lines(&self) -> Vec<String> {
+        let held: Vec<_> = cookies(&self.headers).collect();
+        let mut lines = LoginSession::removal(&held);
+        lines.extend(Attempt::removal_of_all(&held));
+        lines
+    }
+
+    /// Lines that remove a session which can be neither opened nor renewed.
+    pub(super) fn unreadable_session(&self) -> Vec<String> {
+        match self.held_session() {
+            Ok(Some((_, Held::Unreadable))) => self.session_removal(),
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn nonce() -> Result<Nonce, SignInReason> {
+        random_nonce().ok_or(SignInReason::Provider(ProviderError::Cut))
+    }
+}

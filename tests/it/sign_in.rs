@@ -1,0 +1,8 @@
+//! Our own sign-in against a real provider: npm's `oidc-provider`.
+
+mod attacks;
+mod failing;
+mod flow;
+mod process;
+mod refresh;
+pub(crate) mod world;
