@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use edgemint::authn::{FetchError, Fetcher as _, HttpFetcher};
+use edgemint::authn::{FetchError, Fetcher as _, HttpFetcher, Reach};
 use edgemint::config::{Environment, parse};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -34,7 +34,7 @@ async fn redirecting(status: u16, to: String) -> (String, Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn case_58_no_redirect_is_followed() {
-    let fetcher = HttpFetcher::new().unwrap();
+    let fetcher = HttpFetcher::new(Reach::Laptop).unwrap();
     let (inside, reached) = redirecting(200, "http://169.254.169.254/".to_owned()).await;
     for status in [301, 302, 303, 307, 308, 300, 305] {
         let (url, asked) = redirecting(status, inside.clone()).await;

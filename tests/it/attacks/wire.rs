@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use edgemint::authn::{Fetcher as _, HttpFetcher};
+use edgemint::authn::{Fetcher as _, HttpFetcher, Reach};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -396,7 +396,7 @@ async fn misbehaving(kind: &'static str) -> String {
 /// No request is passed on to anybody; the only servers that the service itself asks are those of keys.
 #[tokio::test(flavor = "multi_thread")]
 async fn case_52_a_server_that_hangs_resets_or_never_ends_costs_one_fetch_its_time() {
-    let fetcher = Arc::new(HttpFetcher::new().unwrap());
+    let fetcher = Arc::new(HttpFetcher::new(Reach::Laptop).unwrap());
     let mut fetching = JoinSet::new();
     for kind in [
         "resets",

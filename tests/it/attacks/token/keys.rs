@@ -150,9 +150,12 @@ async fn case_10_a_key_service_that_answers_with_anything_but_a_key_lets_nobody_
         forge.restart();
         let front = forge.fronts()[at];
         let right = front.published();
-        for failure in
-            [FetchError::TooLarge, FetchError::Status(302), FetchError::Status(500), slow.clone()]
-        {
+        for failure in [
+            FetchError::TooLarge(65_536),
+            FetchError::Status(302),
+            FetchError::Status(500),
+            slow.clone(),
+        ] {
             forge.app.source.fail_with(Some(failure.clone()));
             forge.app.clock.advance(61);
             let answer = front.ask(&front.good()).await.unwrap();
