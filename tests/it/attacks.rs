@@ -81,6 +81,14 @@ impl Log {
     }
 }
 
+/// A site without limits per person and address, which would answer before anything else does; they have
+/// tests of their own.
+fn unlimited(config: &str) -> App {
+    App::with(&format!(
+        "{config}\n[limits]\nasks_per_minute_per_subject = 0\nasks_per_minute_per_address = 0\n"
+    ))
+}
+
 /// Sends an attack, which must be refused with `status`, opens nothing, and leaves one line with a
 /// reason in the record and none of its `secrets`.
 async fn refused(

@@ -2,12 +2,12 @@ use axum::http::Method;
 use serde_json::json;
 use url::form_urlencoded::byte_serialize;
 
-use super::{Log, NAVIGATES, SITE, Service, ada, nobody, refused, statuses};
+use super::{Log, NAVIGATES, SITE, Service, ada, nobody, refused, statuses, unlimited};
 use crate::support::{App, CONFIG, NOW, bare, person};
 
 #[tokio::test]
 async fn case_37_another_site_makes_a_browser_do_nothing_but_take_its_own_cookies() {
-    let (app, log) = (App::new(), Log::start());
+    let (app, log) = (unlimited(CONFIG), Log::start());
     for (method, path) in [
         (Method::GET, "/session/cookies"),
         (Method::HEAD, "/session/cookies"),
@@ -43,7 +43,7 @@ async fn case_37_another_site_makes_a_browser_do_nothing_but_take_its_own_cookie
 
 #[tokio::test]
 async fn case_38_an_origin_that_is_not_exactly_the_sites_own_is_another() {
-    let (app, log) = (App::new(), Log::start());
+    let (app, log) = (unlimited(CONFIG), Log::start());
     let own = [("origin", SITE)];
     assert_eq!(ada(&app, Method::POST, "/session/cookies", &own).await.status, 200);
     for origin in [
@@ -133,7 +133,7 @@ async fn case_44_no_claim_becomes_a_header_a_path_or_a_policy() {
         .replace("groups = [\"lab-a\"]", "everyone = true")
         .replace("groups = [\"lab-b\"]", "everyone = true")
         .replace("lifetime = \"15m\"\n", "");
-    let app = App::with(&own);
+    let app = unlimited(&own);
     let ask = async |claims: serde_json::Value, path: &str, more: &[(&str, &str)]| {
         let token = claiming(&app, &claims);
         let request = more
@@ -201,7 +201,7 @@ const MARKUP: &str = "\"'><img src=x onerror=alert(1)><script>alert(1)</script>"
 
 #[tokio::test]
 async fn case_45_nothing_of_a_request_or_a_claim_becomes_markup() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let encoded: String = byte_serialize(MARKUP.as_bytes()).collect();
     let pages = [("accept", "text/html"), NAVIGATES];
     let mut answers = Vec::new();
@@ -271,12 +271,12 @@ async fn case_45_nothing_of_a_request_or_a_claim_becomes_markup() {
 
 #[tokio::test]
 async fn case_46_no_page_of_the_services_own_can_be_framed() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     for (path, status) in [
         ("/session", 200),
         ("/session/nothing", 404),
         ("/session/logout", 405),
-        ("/session/cookies?x=1", 400),
+        ("/session/cookies?x=1", 403),
     ] {
         let framed = [
             ("accept", "text/html"),

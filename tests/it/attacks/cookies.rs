@@ -2,15 +2,15 @@ use axum::http::Method;
 use edgemint::cookies::LEDGER_PREFIX;
 use url::Url;
 
-use super::{NAVIGATES, SITE, ada, assert_opens_nothing, nobody};
+use super::{NAVIGATES, SITE, ada, assert_opens_nothing, nobody, unlimited};
 use crate::jar::Jar;
-use crate::support::{Answer, App, CONFIG, NOW, person};
+use crate::support::{Answer, CONFIG, NOW, person};
 
 const SIBLING: &str = "https://evil.example.org/";
 
 #[tokio::test]
 async fn case_39_no_cache_keeps_what_is_one_persons() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let private = async |method: Method, path: &str, headers: &[(&str, &str)]| {
         let answer = ada(&app, method, path, headers).await;
         assert_eq!(answer.header("cache-control"), "no-store, private", "{path}");
@@ -75,7 +75,7 @@ fn sent(jar: &Jar, url: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn case_40_a_sibling_host_that_sets_cookies_gains_and_takes_nothing() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let mut jar = Jar::default();
     let tossed = [
         "CloudFront-Policy=evil; Domain=example.org; Path=/lab-a/; Secure".to_owned(),
@@ -126,7 +126,7 @@ async fn case_41_an_answers_cookies_stay_below_every_buffer_on_their_way() {
         })
         .collect();
     let many = resources.join(", ");
-    let app = App::with(&CONFIG.replace("\"https://data.example.org/lab-a/*\"", &many));
+    let app = unlimited(&CONFIG.replace("\"https://data.example.org/lab-a/*\"", &many));
     let size =
         |answer: &Answer| answer.set_cookies().iter().map(|line| line.len() + 14).sum::<usize>();
     let first = ada(&app, Method::POST, "/session/cookies", &[]).await;
@@ -155,7 +155,7 @@ async fn case_41_an_answers_cookies_stay_below_every_buffer_on_their_way() {
 
 #[tokio::test]
 async fn case_42_what_was_there_before_a_sign_in_or_a_sign_out_is_there_no_more() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let mut jar = Jar::default();
     let data = |lab: &str| format!("https://data.example.org/{lab}/x");
     // A stranger leaves a session of their own, and the person signs in over it.

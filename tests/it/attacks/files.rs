@@ -8,9 +8,9 @@ use axum::body::Body;
 use axum::http::Method;
 use tokio::time::timeout;
 
-use super::{NAVIGATES, Service, nobody, statuses};
+use super::{NAVIGATES, Service, nobody, statuses, unlimited};
 use crate::process::Site;
-use crate::support::{App, bare};
+use crate::support::{App, CONFIG, bare};
 
 const SECRET: &str = "nobody may read this";
 
@@ -90,7 +90,7 @@ async fn case_53_nothing_but_the_folders_own_files_is_served() {
 
 #[tokio::test]
 async fn case_53_links_that_lead_out_are_refused_and_odd_files_are_passed_over() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let root = app.folder.path().join("viewer");
     fs::create_dir(root.join(".git")).unwrap();
     fs::write(root.join(".git/config"), SECRET).unwrap();
@@ -136,7 +136,7 @@ async fn case_53_links_that_lead_out_are_refused_and_odd_files_are_passed_over()
 
 #[tokio::test]
 async fn case_53_a_file_that_is_swapped_while_it_is_served_stays_what_it_was() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let script = app.folder.path().join("viewer/main.js");
     let before = nobody(&app, Method::GET, "/main.js", &[]).await;
     fs::remove_file(&script).unwrap();
@@ -149,7 +149,7 @@ async fn case_53_a_file_that_is_swapped_while_it_is_served_stays_what_it_was() {
 
 #[tokio::test]
 async fn case_53_ranges_multiply_nothing() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let whole = nobody(&app, Method::GET, "/main.js", &[]).await;
     let many = (0..1000).map(|n| format!("{}-{}", n % 13, n % 13)).collect::<Vec<_>>().join(",");
     let overlapping = vec!["0-"; 1000].join(",");

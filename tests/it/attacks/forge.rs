@@ -17,7 +17,7 @@ use edgemint::identity::signed::{self, Expected, MadeFor};
 use edgemint::server::AppState;
 use serde_json::{Value, json};
 
-use super::{Log, refused};
+use super::{Log, refused, unlimited};
 use crate::minter::{Minter, site};
 use crate::support::{ARN, Answer, App, CLIENT, CONFIG, ISSUER, NOW, bare, claims_of, person};
 
@@ -63,7 +63,7 @@ impl Forge {
         };
         let tables: String = IN_HEADERS.into_iter().map(table).collect();
         let config = CONFIG.replacen("[[distribution]]", &format!("{tables}[[distribution]]"), 1);
-        let app = App::with(&config);
+        let app = unlimited(&config);
         let minters: Vec<Minter> = IN_HEADERS.into_iter().map(Minter::new).collect();
         for minter in &minters {
             app.source.serve(site(minter.dialect).keys, &minter.published());

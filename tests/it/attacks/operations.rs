@@ -14,7 +14,7 @@ use edgemint::server::{AppState, router};
 use serde_json::json;
 use tower::ServiceExt as _;
 
-use super::{Log, NAVIGATES, Service, ada, nobody};
+use super::{Log, NAVIGATES, Service, ada, nobody, unlimited};
 use crate::process::Site;
 use crate::support::{ARN, App, CLIENT, CONFIG, ISSUER, NOW, bare, person};
 use crate::tools::openssl;
@@ -31,7 +31,7 @@ impl Clock for Wound {
 
 #[tokio::test]
 async fn case_54_a_clock_that_jumps_gives_no_cookie_a_longer_life_and_stops_nothing() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let clock = Arc::new(Wound(AtomicU64::new(NOW.0)));
     let fetcher: Arc<dyn Fetcher> = app.source.clone();
     let state = AppState::new(App::load(&app.folder).unwrap(), clock.clone(), &fetcher);
@@ -153,7 +153,7 @@ async fn case_56_a_bad_configuration_changes_nothing_and_says_so() {
 
 #[test]
 fn case_57_a_key_that_is_missing_or_weak_signs_nothing() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let folder = app.folder.path();
     let keys = Folder::new(folder.join("keys"));
     let made = |args: &[&str]| {
@@ -210,7 +210,7 @@ fn case_57_a_key_that_is_missing_or_weak_signs_nothing() {
 
 #[tokio::test]
 async fn case_59_no_claim_forges_a_line_and_no_secret_is_in_the_log() {
-    let app = App::with(&CONFIG.replace("groups = [\"lab-a\"]", "everyone = true"));
+    let app = unlimited(&CONFIG.replace("groups = [\"lab-a\"]", "everyone = true"));
     let log = Log::start();
     let header = edgemint::demo::tokens::ClaimsHeader {
         signer: ARN,

@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde_json::json;
 use url::form_urlencoded::byte_serialize;
 
-use super::{Log, NAVIGATES, SITE, ada, assert_opens_nothing, refused};
-use crate::support::{App, bare, person};
+use super::{Log, NAVIGATES, SITE, ada, assert_opens_nothing, refused, unlimited};
+use crate::support::{CONFIG, bare, person};
 use crate::tools::Tool;
 
 const BEGINNINGS: &[&str] = &[
@@ -168,7 +168,7 @@ fn case_36_a_return_to_leads_nowhere_else_for_a_browser() {
 /// The same through every door that has a `return_to`, with a sample of the payloads.
 #[tokio::test]
 async fn case_36_no_door_sends_a_browser_elsewhere() {
-    let (app, log) = (App::new(), Log::start());
+    let (app, log) = (unlimited(CONFIG), Log::start());
     let site = BaseUrl::parse(SITE).unwrap();
     for payload in payloads().iter().step_by(97) {
         let query: String = byte_serialize(payload.as_bytes()).collect();

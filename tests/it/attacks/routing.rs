@@ -2,8 +2,8 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
 
-use super::{NAVIGATES, Service, ada, assert_opens_nothing, nobody, statuses};
-use crate::support::{Answer, App, CONFIG, HOST, bare, person};
+use super::{NAVIGATES, Service, ada, assert_opens_nothing, nobody, statuses, unlimited};
+use crate::support::{Answer, CONFIG, HOST, bare, person};
 
 /// What some server or other takes for `/session/cookies`.
 const SPELLINGS: &[&str] = &[
@@ -60,7 +60,7 @@ async fn case_29_a_path_or_host_that_is_spelled_otherwise_is_another_or_none() {
             assert!(refused && !said.contains("CloudFront-"), "{method} {path:?}: {said}");
         }
     }
-    let app = App::new();
+    let app = unlimited(CONFIG);
     for (host, status) in [
         (HOST, 200),
         ("VIEWER.Example.ORG", 200),
@@ -92,7 +92,7 @@ async fn case_29_a_path_or_host_that_is_spelled_otherwise_is_another_or_none() {
 /// A URL in `for` gets what the rules open, however it is spelled.
 #[tokio::test]
 async fn case_29_a_url_that_is_spelled_otherwise_opens_no_more() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     for (url, status) in [
         ("https://data.example.org/lab-a/x", 200),
         ("https://DATA.example.org/lab-a/x", 200),
@@ -238,7 +238,7 @@ fn essence(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
 async fn case_31_headers_about_another_request_or_person_change_nothing() {
     // Bound to an address, so that believing another one would show.
     let bound = CONFIG.replace("name = \"lab-a\"", "name = \"lab-a\"\nbind_ip = true");
-    let app = App::with(&bound);
+    let app = unlimited(&bound);
     let requests = [
         (Method::GET, "/session", false),
         (Method::POST, "/session/cookies", false),
@@ -309,7 +309,7 @@ async fn case_32_a_host_that_is_not_the_sites_own_gets_nothing_and_is_repeated_n
 
 #[tokio::test]
 async fn case_33_who_looks_like_a_health_check_is_nobody_all_the_same() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     for agent in [
         "ELB-HealthChecker/2.0",
         "GoogleHC/1.0",
@@ -418,7 +418,7 @@ async fn case_35_nginx_takes_nothing_away_that_a_browser_names_in_connection() {
 /// The control of this file: the same requests, spelled as they should be.
 #[tokio::test]
 async fn the_usual_spelling_is_served() {
-    let app = App::new();
+    let app = unlimited(CONFIG);
     let answer = ada(&app, Method::POST, "/session/cookies", &[]).await;
     assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (200, 4));
     let request = bare(Method::GET, "/session").body(Body::empty()).unwrap();

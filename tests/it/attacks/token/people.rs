@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Front, POST, every_front};
 use crate::attacks::forge::{Forge, access_of, claims_at};
-use crate::attacks::{NAVIGATES, assert_opens_nothing, nobody, refused};
-use crate::support::{App, CONFIG, bare, person};
+use crate::attacks::{NAVIGATES, assert_opens_nothing, nobody, refused, unlimited};
+use crate::support::{CONFIG, bare, person};
 
 #[tokio::test]
 async fn case_23_headers_that_say_another_name_than_the_token_change_nothing() {
@@ -80,7 +80,7 @@ async fn case_24_a_subject_that_is_none_is_refused() {
 #[tokio::test]
 async fn case_24_what_looks_like_a_person_or_an_address_is_not_the_person_or_the_address() {
     let config = CONFIG.replace("groups = [\"lab-b\"]", "subjects = [\"ada\"]");
-    let app = App::with(&config);
+    let app = unlimited(&config);
     let opened = async |sub: &str, email: &Value, verified: &Value| {
         let token = claims_at(&app, sub, email, verified);
         let answer = nobody(&app, POST, "/session/cookies", &[("x-amzn-oidc-data", &token)]).await;
@@ -199,7 +199,7 @@ async fn case_26_a_copied_token_works_no_longer_than_the_token_and_nowhere_that_
         "other_urls = [\"https://other.example.org\"]\n{}",
         CONFIG.replacen("[identity.alb]", &format!("[identity.alb]\n{hosts}"), 1)
     );
-    let app = App::with(&config);
+    let app = unlimited(&config);
     for (host, status) in [("viewer.example.org", 200), ("other.example.org", 401)] {
         let request = Request::post("/session/cookies")
             .header("host", host)
