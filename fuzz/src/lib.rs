@@ -9,6 +9,7 @@ pub mod alb_token;
 pub mod configuration;
 pub mod cookie_header;
 pub mod ledger;
+pub mod login_cookie;
 pub mod policy;
 pub mod resource;
 pub mod return_to;
@@ -23,12 +24,13 @@ use edgemint::identity::{Email, Front, Identity, Subject};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, which is also that of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("access_token", access_token::run),
     ("alb_token", alb_token::run),
     ("configuration", configuration::run),
     ("cookie_header", cookie_header::run),
     ("ledger", ledger::run),
+    ("login_cookie", login_cookie::run),
     ("policy", policy::run),
     ("resource", resource::run),
     ("return_to", return_to::run),

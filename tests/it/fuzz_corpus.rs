@@ -64,6 +64,7 @@ replayed! {
     configuration
     cookie_header
     ledger
+    login_cookie
     policy
     resource
     return_to
