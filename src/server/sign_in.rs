@@ -102,6 +102,7 @@ async fn finish(
     if asked.method != Method::GET {
         return Err(ServeError::Method("GET"));
     }
+    check_site(&asked.method, &asked.headers, asked.public_url(), &[])?;
     if !is_navigation(&asked.headers) {
         return Err(ServeError::CrossSite);
     }

@@ -185,3 +185,48 @@ async fn a_page_that_another_site_loads_says_nothing_of_who_is_signed_in() {
     };
     assert_eq!(but_for_its_number(of_ada), but_for_its_number(of_nobody));
 }
+
+/// A site of two providers, whose answers are our own pages.
+fn with_own_sign_in() -> App {
+    let provider = |name: &str| {
+        format!(
+            "[[identity.provider]]\nname = \"{name}\"\nissuer = \"https://{name}.example.org\"\n\
+             client = \"viewer\"\n\n"
+        )
+    };
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let login = format!("[identity.login]\ncookie_keys = [\"{key}\"]\n\n[[distribution]]");
+    let front = provider("one") + &provider("two") + &login;
+    App::with(&CONFIG.replacen("[[distribution]]", &front, 1))
+}
+
+#[tokio::test]
+async fn own_sign_in_is_begun_and_ended_by_navigations_that_a_person_sees() {
+    let app = with_own_sign_in();
+    for path in ["/session/login", "/session/callback?code=c&state=s"] {
+        for (site, mode, dest, seen) in [
+            ("none", "navigate", "document", true),
+            ("cross-site", "navigate", "document", true),
+            ("same-site", "navigate", "document", true),
+            ("cross-site", "navigate", "iframe", false),
+            ("same-site", "navigate", "iframe", false),
+            ("cross-site", "no-cors", "image", false),
+            ("same-site", "cors", "empty", false),
+        ] {
+            let request = bare(Method::GET, path)
+                .header("sec-fetch-site", site)
+                .header("sec-fetch-mode", mode)
+                .header("sec-fetch-dest", dest);
+            let answer = app.send(request.body(Body::empty()).unwrap()).await;
+            let expected = match path {
+                _ if !seen => 403,
+                "/session/login" => 200,
+                _ => 400,
+            };
+            assert_eq!(answer.status, expected, "{path} {site} {mode} {dest}: {}", answer.text());
+            assert_eq!(answer.header("x-frame-options"), "DENY");
+            assert!(answer.header("content-security-policy").starts_with("default-src 'none'; "));
+            assert!(answer.header("cache-control").starts_with("no-store"), "{answer:?}");
+        }
+    }
+}

@@ -6,7 +6,7 @@
 
 import assert from "node:assert/strict";
 import { appendFile } from "node:fs/promises";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [viewer, , configuration] = process.argv.slice(2);
 const { hostname, port } = new URL(viewer);
@@ -117,15 +117,6 @@ async function signIn(page, name) {
   await page.goto(`${viewer}/session/login`);
   await page.locator("button[name=person]", { hasText: `${name.toLowerCase()}@` }).click();
   await page.waitForURL(`${viewer}/`);
-}
-
-function launch() {
-  const args = [
-    "--disable-quic", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--no-default-browser-check", "--no-proxy-server",
-  ];
-  if (process.getuid?.() === 0) args.push("--no-sandbox");
-  return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args });
 }
 
 await main();

@@ -5,21 +5,15 @@
 // code 1.
 
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
+import { judged } from "./judged.mjs";
 
 const [viewer, folder] = process.argv.slice(2);
-const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-const LOOKS = [
-  { colorScheme: "light", viewport: { width: 1320, height: 900 } },
-  { colorScheme: "dark", viewport: { width: 320, height: 640 } },
-];
 
 async function main() {
   const browser = await launch();
   try {
-    await judged(browser);
+    await everyPage(browser);
     await withoutScript(browser);
   } finally {
     await browser.close();
@@ -27,9 +21,10 @@ async function main() {
 }
 
 /** Every page, by axe-core. It is put past our Content-Security-Policy, which lets no script in. */
-async function judged(browser) {
+async function everyPage(browser) {
   const context = await browser.newContext({ bypassCSP: true });
   const page = await context.newPage();
+  const judge = judged(viewer, folder);
   await judge(page, "session", 401, "Nobody is signed in");
   await judge(page, "session/cookies", 401, "Nobody is signed in");
   await judge(page, "no-such-file.html", 404, "There is nothing here");
@@ -57,27 +52,6 @@ async function exhaust(page) {
     return count;
   });
   assert.equal(limited, 10);
-}
-
-async function judge(page, path, status, heading) {
-  let answer = await page.goto(`${viewer}/${path}`);
-  // A bucket gains a token every second, perhaps just now.
-  if (status === 429 && answer.status() === 200) answer = await page.goto(`${viewer}/${path}`);
-  assert.equal(answer.status(), status, path);
-  assert.deepEqual(await page.getByRole("heading", { level: 1 }).allInnerTexts(), [heading]);
-  assert.equal(await page.title(), heading);
-  await page.addScriptTag({ path: AXE });
-  for (const { colorScheme, viewport } of LOOKS) {
-    await page.emulateMedia({ colorScheme });
-    await page.setViewportSize(viewport);
-    const { violations, incomplete, passes } = await page.evaluate(() => globalThis.axe.run());
-    const found = [...violations, ...incomplete].map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
-    assert.deepEqual(found, [], `${path} in ${colorScheme}`);
-    assert.ok(passes.some(({ id }) => id === "color-contrast"), `${path}: nothing was looked at`);
-    const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.equal(tooWide, 0, `${path} is wider than ${viewport.width}`);
-    await page.screenshot({ path: join(folder, `own-${path.replace(/\W+/g, "-")}-${status}-${colorScheme}.png`), fullPage: true });
-  }
 }
 
 /** Sign in, see what is open, sign out, by keyboard and without script, under our own policy. */
@@ -132,15 +106,6 @@ async function signOut(page) {
   await page.goto(`${viewer}/session`);
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.waitForURL(`${viewer}/`);
-}
-
-function launch() {
-  const args = [
-    "--disable-quic", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--no-default-browser-check", "--no-proxy-server",
-  ];
-  if (process.getuid?.() === 0) args.push("--no-sandbox");
-  return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args });
 }
 
 await main();

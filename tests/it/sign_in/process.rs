@@ -114,6 +114,36 @@ async fn the_quick_start_without_a_load_balancer_is_one() {
     assert_eq!(begin(&service).await.status(), 303);
 }
 
+/// Two providers, of which neither answers: what people then see.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_our_own_sign_in_are_accessible() {
+    let provider = |name: &str, title: &str| {
+        format!(
+            "[[identity.provider]]\nname = \"{name}\"\ntitle = \"{title}\"\n\
+             issuer = \"http://127.0.0.1:1/{name}\"\nclient = \"viewer\"\n\n"
+        )
+    };
+    let site = Site::with("").await;
+    let (before, rest) = site.config.split_once("[identity.alb]").unwrap();
+    let (_, after) = rest.split_once("[[distribution]]").unwrap();
+    let two = provider("one", "The first lab <em>") + &provider("two", "Two");
+    site.write_config(&format!("{before}{two}[[distribution]]{after}"));
+    let viewer = format!("http://{}", site.public_host);
+    let service = Service::on(site, async |_| {}).await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let screenshots = screenshots.join("screenshots-of-sign-in");
+    std::fs::create_dir_all(&screenshots).unwrap();
+    let visit = Command::new("node")
+        .arg(root.join("tests/tools/sign_in_pages_browser.mjs"))
+        .arg(viewer)
+        .arg(screenshots)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&visit.stderr);
+    assert!(visit.status.success(), "{said}\n{}", service.log());
+}
+
 #[tokio::test]
 async fn secrets_in_parameter_store_are_waited_for_with_a_page() {
     let stack = MiniStack::start().await;
