@@ -1,10 +1,18 @@
 //! PEM files in every form that key tools write, and what to do about the ones that do not fit.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, RsaKeyPair};
-use openssl::pkey::PKey;
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::{EcGroup, EcKey, EcPoint};
+use openssl::error::ErrorStack;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::RsaPrivateKeyBuilder;
+use p256::elliptic_curve::sec1::ToEncodedPoint as _;
 use rsa::pkcs1::{DecodeRsaPrivateKey as _, DecodeRsaPublicKey as _};
 use rsa::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _};
-use rsa::{RsaPrivateKey, RsaPublicKey};
+use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
+use rsa::{BigUint, RsaPrivateKey, RsaPublicKey};
+use zeroize::Zeroizing;
 
 use super::key::{PrivateKey, PublicKey, Sha256Signer};
 
@@ -151,19 +159,46 @@ fn rsa_public(key: RsaPublicKey) -> Result<PublicKey, KeyError> {
 fn rsa_private(key: &RsaPrivateKey) -> Result<PrivateKey, KeyError> {
     check_size(key)?;
     let der = key.to_pkcs8_der().map_err(|_| KeyError::Backend)?;
-    let with_sha1 = PKey::private_key_from_pkcs8(der.as_bytes()).map_err(unsupported)?;
+    let with_sha1 = openssl_rsa(key).ok_or(KeyError::Backend)?;
     let with_sha256 = RsaKeyPair::from_pkcs8(der.as_bytes()).map_err(unsupported)?;
     let public = PublicKey::Rsa(key.to_public_key());
     Ok(PrivateKey::assemble(with_sha1, Sha256Signer::Rsa(with_sha256), public))
 }
 
+/// Number by number: OpenSSL's reader of DER frees its own copy of the text as it is, and under load the
+/// whole key stays in the memory of a thread that has nothing more to do.
+fn openssl_rsa(key: &RsaPrivateKey) -> Option<PKey<Private>> {
+    let [p, q] = key.primes() else { return None };
+    let (dp, dq, inverse) = (key.dp()?, key.dq()?, key.crt_coefficient()?);
+    let build = || -> Result<_, ErrorStack> {
+        let key = RsaPrivateKeyBuilder::new(number(key.n())?, number(key.e())?, number(key.d())?)?
+            .set_factors(number(p)?, number(q)?)?
+            .set_crt_params(number(dp)?, number(dq)?, number(&inverse)?)?;
+        PKey::from_rsa(key.build())
+    };
+    build().ok()
+}
+
+fn number(value: &BigUint) -> Result<BigNum, ErrorStack> {
+    BigNum::from_slice(&Zeroizing::new(value.to_bytes_be()))
+}
+
 fn p256_private(key: &p256::SecretKey) -> Result<PrivateKey, KeyError> {
     let der = key.to_pkcs8_der().map_err(|_| KeyError::Backend)?;
-    let with_sha1 = PKey::private_key_from_pkcs8(der.as_bytes()).map_err(unsupported)?;
+    let with_sha1 = openssl_p256(key).map_err(|_| KeyError::Backend)?;
     let with_sha256 = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der.as_bytes())
         .map_err(unsupported)?;
     let public = PublicKey::P256(key.public_key().into());
     Ok(PrivateKey::assemble(with_sha1, Sha256Signer::P256(with_sha256), public))
+}
+
+fn openssl_p256(key: &p256::SecretKey) -> Result<PKey<Private>, ErrorStack> {
+    let secret = Zeroizing::new(<[u8; 32]>::from(key.to_bytes()));
+    let public = key.public_key().to_encoded_point(false);
+    let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+    let point = EcPoint::from_bytes(&group, public.as_bytes(), &mut *BigNumContext::new()?)?;
+    let secret = BigNum::from_slice(&*secret)?;
+    PKey::from_ec_key(EcKey::from_private_components(&group, &secret, &point)?)
 }
 
 #[cfg(test)]
