@@ -113,6 +113,9 @@ fn describe_fronts(fronts: &Fronts) -> Vec<String> {
         let peers: Vec<String> = proxy.peers.iter().map(ToString::to_string).collect();
         lines.push(format!("unsigned headers from {}, with the secret", peers.join(", ")));
     }
+    for provider in fronts.login.iter().flat_map(|login| &login.providers) {
+        lines.push(format!("our own sign-in at {}, {}", provider.name, provider.issuer));
+    }
     lines
 }
 

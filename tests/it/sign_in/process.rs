@@ -13,7 +13,7 @@ use crate::ministack::MiniStack;
 use crate::process::{Service, Site};
 
 /// A site without a load balancer, whose people sign in at a provider of its own.
-async fn site(secret: &str, cookie_keys: &str) -> (Idp, Site) {
+pub(crate) async fn site(secret: &str, cookie_keys: &str) -> (Idp, Site) {
     let mut site = Site::with("").await;
     let viewer = format!("http://{}", site.public_host);
     let idp = Idp::for_viewer(&viewer, &json!({}));
@@ -64,7 +64,9 @@ async fn secrets_in_files_are_private_and_read_again_on_a_reload() {
     let said = check(site.file());
     assert!(said.contains("cookie_keys_file") && said.contains("chmod 600"), "{said}");
     write_private(&folder.join("cookie-keys"), KEY_ONE, 0o600);
-    assert!(check(site.file()).starts_with("ok"), "{}", check(site.file()));
+    let said = check(site.file());
+    assert!(said.starts_with("ok"), "{said}");
+    assert!(said.contains("our own sign-in at lab, http://127.0.0.1:"), "{said}");
 
     let service = Service::on(site, async |_| {}).await;
     assert_eq!(begin(&service).await.status(), 303);
