@@ -174,12 +174,17 @@ impl Asked {
         lines
     }
 
-    /// Lines that remove a session which can be neither opened nor renewed.
-    pub(super) fn unreadable_session(&self) -> Vec<String> {
-        match self.held_session() {
-            Ok(Some((_, Held::Unreadable))) => self.session_removal(),
-            _ => Vec::new(),
-        }
+    /// Lines that remove a session which is worth nothing any more.
+    pub(super) fn dead_session(&self) -> Vec<String> {
+        let is_over = match self.held_session() {
+            Ok(Some((_, Held::Unreadable))) => true,
+            Ok(Some((front, Held::Session(session)))) => {
+                let host = self.public_url().host();
+                standing(&session, front, host, self.now()) == Standing::Over
+            }
+            _ => false,
+        };
+        if is_over { self.session_removal() } else { Vec::new() }
     }
 
     pub(super) fn nonce() -> Result<Nonce, SignInReason> {

@@ -17,7 +17,7 @@ use crate::access::{Grant, Opened};
 use crate::clock::EpochSeconds;
 use crate::config::LogoutUrl;
 use crate::cookies::expire_load_balancer_session;
-use crate::identity::Email;
+use crate::identity::{Email, Identity};
 use crate::issuer::Issued;
 
 /// What a query may hold, each once.
@@ -109,27 +109,35 @@ async fn issue_for(asked: &Asked, wishes: Wished) -> Result<Response, ServeError
     // A page or an image that asks by GET must not spend a refresh token.
     let Renewed { identity, lines } = match asked.method {
         Method::POST => asked.renewed_identity().await?,
-        _ => Renewed { identity: asked.identity().await?, lines: asked.unreadable_session() },
+        _ => Renewed { identity: asked.identity().await?, lines: asked.dead_session() },
     };
-    let Some(identity) = identity else {
-        return Err(ServeError::NotSignedIn.with_lines(lines));
-    };
+    // They hold the only refresh token that still works, so they go out with whatever is answered.
+    match issue_to(asked, identity, wanted.as_ref(), return_to).await {
+        Ok(response) => Ok(with_lines(response, &lines)),
+        Err(error) => Err(error.with_lines(lines)),
+    }
+}
+
+async fn issue_to(
+    asked: &Asked,
+    identity: Option<Identity>,
+    wanted: Option<&url::Url>,
+    return_to: Option<String>,
+) -> Result<Response, ServeError> {
+    let identity = identity.ok_or(ServeError::NotSignedIn)?;
     if script::is_script(&asked.headers, &identity) {
         let format = script::Format::asked_for(&asked.headers)?;
-        let issued = asked.issue(&identity, wanted.as_ref()).await?;
+        let issued = asked.issue(&identity, wanted).await?;
         return Ok(format.answer(&issued, summary(&issued, asked.now())));
     }
-    let issued = match asked.issue(&identity, wanted.as_ref()).await {
-        Ok(issued) => issued,
-        Err(error) => return Err(error.with_lines(lines)),
-    };
+    let issued = asked.issue(&identity, wanted).await?;
     let response = match return_to {
         Some(path) if asked.method == Method::GET && is_navigation(&asked.headers) => {
             see_other(&path)
         }
         _ => axum::Json(summary(&issued, asked.now())).into_response(),
     };
-    Ok(with_lines(with_lines(response, &lines), &issued.lines))
+    Ok(with_lines(response, &issued.lines))
 }
 
 async fn log_in(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {

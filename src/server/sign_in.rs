@@ -112,6 +112,8 @@ async fn finish(
     let state = answer.state.as_deref().unwrap_or_default();
     let attempt = Attempt::find(sealing, state, &held, asked.now());
     let attempt = attempt.ok_or_else(|| SignInError::from(SignInReason::NoAttempt))?;
+    // Nothing is spent yet: asked again, this answer still leads in.
+    let _place = asked.state.providers().admit().ok_or(ServeError::Busy)?;
     // Used, whatever comes of it.
     let used = Attempt::removal(state, &held);
     match sign_in(asked, front, &answer, &attempt).await {

@@ -78,6 +78,12 @@ impl ProviderError {
         Self::Unavailable { what, reason: error.to_string() }
     }
 
+    /// Too much is asked of providers already.
+    pub(super) fn crowded() -> Self {
+        let reason = "too many sign-ins and renewals are under way".to_owned();
+        Self::Unavailable { what: TOKENS, reason }
+    }
+
     /// Whether it may pass by itself.
     #[must_use]
     pub const fn is_outage(&self) -> bool {

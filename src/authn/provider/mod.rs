@@ -23,6 +23,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth2::AccessToken;
 use openidconnect::{LogoutRequest, PostLogoutRedirectUrl};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use self::document::{Document, DocumentError};
@@ -47,6 +48,10 @@ const DOCUMENT_FRESH: u64 = 60 * 60;
 /// The longest ID token that is sent along to sign out: it stands in a URL, and servers bound those.
 const LONGEST_HINT: usize = 4096;
 
+/// The most sign-ins and renewals that wait for providers at once: one that hangs must not take all places
+/// for requests.
+const MAX_EXCHANGES: usize = 64;
+
 /// Providers, and what is remembered of them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Providers(Arc<Shared>);
@@ -58,6 +63,7 @@ struct Shared {
     documents: KeyCache<Document>,
     keys: VerificationKeys,
     refreshes: Flights<Result<Renewed, ProviderError>>,
+    exchanges: Arc<Semaphore>,
 }
 
 /// A sign-in that has begun.
@@ -98,9 +104,16 @@ impl Providers {
             documents: KeyCache::new(clock.clone(), fetcher.clone(), limits, Absence::Outage),
             keys: VerificationKeys::new(clock, fetcher, limits),
             refreshes: Flights::default(),
+            exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
             clock: clock.clone(),
             fetcher: fetcher.clone(),
         }))
+    }
+
+    /// Takes one of the places for exchanges with providers, if one is left.
+    #[must_use]
+    pub fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        self.0.exchanges.clone().try_acquire_owned().ok()
     }
 
     /// Begins a sign-in.
@@ -188,6 +201,7 @@ impl Providers {
         let (provider, secret) = (party.provider.clone(), party.secret.cloned());
         let redirect_uri = party.redirect_uri.to_owned();
         let refresh = move || async move {
+            let _place = providers.admit().ok_or_else(ProviderError::crowded)?;
             let secret = secret.as_ref();
             let party = Party { provider: &provider, secret, redirect_uri: &redirect_uri };
             providers.refresh(party, session).await
@@ -400,4 +414,22 @@ fn random_text() -> Result<Secret, ProviderError> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).map_err(|_| ProviderError::Cut)?;
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HttpFetcher, Reach};
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn places_for_exchanges_are_bounded_and_given_back() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let fetcher: Arc<dyn Fetcher> = Arc::new(HttpFetcher::new(Reach::Network).unwrap());
+        let providers = Providers::new(&clock, &fetcher, CacheLimits { fetches_per_minute: 1 });
+        let mut places: Vec<_> = (0..MAX_EXCHANGES).map(|_| providers.admit().unwrap()).collect();
+        assert!(providers.admit().is_none());
+        places.pop();
+        assert!(providers.admit().is_some());
+    }
 }

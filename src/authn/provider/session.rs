@@ -35,8 +35,12 @@ pub fn standing(
     }
     let Some(identity) = identify(session, provider, end) else { return Standing::Over };
     let due = session.checked.plus(front.recheck);
+    // A check in the future was noted by such a machine; it is made again.
+    let noted_wrong = session.checked.since(now) > crate::identity::CLOCK_SKEW_SECONDS;
     match () {
-        () if session.refresh_token.is_none() || now < due => Standing::Good(identity),
+        () if session.refresh_token.is_none() => Standing::Good(identity),
+        () if noted_wrong => Standing::Unchecked,
+        () if now < due => Standing::Good(identity),
         () if now < due.plus(front.grace) => Standing::Due(identity),
         () => Standing::Unchecked,
     }
@@ -102,6 +106,14 @@ mod tests {
         let at = |seconds| standing(&alone, &login(), HOST, NOW.plus(seconds));
         assert!(matches!(at(43_199), Standing::Good(_)));
         assert_eq!(at(43_200), Standing::Over);
+    }
+
+    #[test]
+    fn a_check_in_the_future_is_made_again() {
+        let checked = |seconds| LoginSession { checked: NOW.plus(seconds), ..session() };
+        let at = |seconds| standing(&checked(seconds), &login(), HOST, NOW);
+        assert!(matches!(at(30), Standing::Good(_)));
+        assert_eq!(at(31), Standing::Unchecked);
     }
 
     #[test]

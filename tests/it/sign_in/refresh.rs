@@ -192,9 +192,15 @@ async fn a_session_ends_with_its_lifetime_however_often_it_was_renewed() {
     let headers = [("cookie", cookie_header(&held))];
     let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
     let mut keeper = world.browser();
-    let refused = keeper.send(Method::POST, "/session/cookies", &headers).await;
-    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
-    assert!(refused.set_cookies().iter().any(|line| line.starts_with("__Host-edgemint-login-0=;")));
+    for method in [Method::GET, Method::POST] {
+        let refused = keeper.send(method, "/session/cookies", &headers).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+        let lines = refused.set_cookies();
+        assert!(
+            lines.iter().any(|line| line.starts_with("__Host-edgemint-login-0=;")),
+            "{lines:?}"
+        );
+    }
 }
 
 #[tokio::test]
