@@ -3,6 +3,7 @@
 mod attacks;
 mod failing;
 mod flow;
+mod many;
 mod process;
 mod refresh;
 pub(crate) mod world;

@@ -87,7 +87,7 @@ function build() {
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     findAccount: (ctx, id) => ({
       accountId: id,
-      claims: () => ({ sub: id, ...(people[id] ?? {}), ...(options.padding ? { groups: padding() } : {}) }),
+      claims: () => ({ sub: id, ...(people[id] ?? { groups: ['lab-a'] }), ...(options.padding ? { groups: padding() } : {}) }),
     }),
     issueRefreshToken: async () => options.refresh ?? true,
     rotateRefreshToken: () => options.rotate ?? true,
