@@ -165,8 +165,8 @@ fn rsa_private(key: &RsaPrivateKey) -> Result<PrivateKey, KeyError> {
     Ok(PrivateKey::assemble(with_sha1, Sha256Signer::Rsa(with_sha256), public))
 }
 
-/// Number by number: OpenSSL's reader of DER frees its own copy of the text as it is, and under load the
-/// whole key stays in the memory of a thread that has nothing more to do.
+/// Number by number: where OpenSSL reads DER, a copy of the secret numbers stays in freed memory of its own,
+/// which our allocator does not overwrite.
 fn openssl_rsa(key: &RsaPrivateKey) -> Option<PKey<Private>> {
     let [p, q] = key.primes() else { return None };
     let (dp, dq, inverse) = (key.dp()?, key.dq()?, key.crt_coefficient()?);
