@@ -93,22 +93,13 @@ impl Asked {
             return Ok(self.nobody());
         };
         match self.ask_again(provider, session).await {
-            Ok(renewed) => self.take_renewed(front, &renewed.session, renewed.nonce),
+            Ok(renewed) => self.take_renewed(front, provider, renewed),
             Err(error @ (ProviderError::Ended | ProviderError::Swapped)) => {
                 let reason = SignInReason::Provider(error).into();
                 Err(ServeError::SignIn(reason).with_lines(self.session_removal()))
             }
             Err(error) => {
-                let goes_on = believed.is_some();
-                tracing::warn!(
-                    target: OPERATION,
-                    event = "session.unchecked",
-                    request_id = %self.id,
-                    provider = %provider.name,
-                    problem = ?error.to_string(),
-                    goes_on,
-                    "the provider could not be asked whether a session may go on"
-                );
+                self.record_unchecked(provider, &error, believed.is_some());
                 match believed {
                     Some(identity) => Ok(Renewed { identity: Some(identity), lines: Vec::new() }),
                     None => Err(SignInError::from(SignInReason::Provider(error)).into()),
@@ -131,16 +122,40 @@ impl Asked {
     fn take_renewed(
         &self,
         front: &LoginFront,
-        session: &LoginSession,
-        nonce: Nonce,
+        provider: &Provider,
+        renewed: crate::authn::Renewed,
     ) -> Result<Renewed, ServeError> {
-        let lines = self.session_lines(front, session, nonce)?;
-        match standing(session, front, self.public_url().host(), self.now()) {
-            Standing::Good(identity) | Standing::Due(identity) => {
-                Ok(Renewed { identity: Some(identity), lines })
-            }
-            Standing::Over | Standing::Unchecked => Ok(self.nobody()),
+        let crate::authn::Renewed { session, nonce, problem } = renewed;
+        let lines = self.session_lines(front, &session, nonce)?;
+        let standing = standing(&session, front, self.public_url().host(), self.now());
+        let identity = match standing {
+            Standing::Good(identity) | Standing::Due(identity) => Some(identity),
+            Standing::Unchecked => None,
+            Standing::Over => return Ok(self.nobody()),
+        };
+        if let Some(problem) = &problem {
+            self.record_unchecked(provider, problem, identity.is_some());
         }
+        match (identity, problem) {
+            (Some(identity), _) => Ok(Renewed { identity: Some(identity), lines }),
+            (None, Some(problem)) => {
+                let reason = SignInError::from(SignInReason::Provider(problem));
+                Err(ServeError::SignIn(reason).with_lines(lines))
+            }
+            (None, None) => Ok(self.nobody()),
+        }
+    }
+
+    fn record_unchecked(&self, provider: &Provider, problem: &ProviderError, goes_on: bool) {
+        tracing::warn!(
+            target: OPERATION,
+            event = "session.unchecked",
+            request_id = %self.id,
+            provider = %provider.name,
+            problem = ?problem.to_string(),
+            goes_on,
+            "the provider could not be asked whether a session may go on"
+        );
     }
 
     /// Lines that give the browser a session.

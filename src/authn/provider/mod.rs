@@ -86,14 +86,17 @@ pub struct Party<'a> {
     pub redirect_uri: &'a str,
 }
 
-/// A session that the provider has vouched for anew, and the nonce to seal it with: all askers get the
-/// same bytes, so that cookies of answers that cross fit together.
+/// A session whose refresh token was used, and the nonce to seal it with: all askers get the same bytes,
+/// so that cookies of answers that cross fit together.
 #[derive(Clone, Debug)]
 pub struct Renewed {
     /// The session.
     pub session: LoginSession,
     /// The nonce.
     pub nonce: Nonce,
+    /// Why the provider has not vouched for the person although it gave tokens: the session is as old as
+    /// before, but for its refresh token.
+    pub problem: Option<ProviderError>,
 }
 
 impl Providers {
@@ -222,24 +225,40 @@ impl Providers {
         if let Some(refresh_token) = tokens.refresh.take() {
             session.refresh_token = Some(refresh_token);
         }
+        let problem = match self.check_again(party.provider, &document, &tokens, &mut session).await
+        {
+            Ok(()) => None,
+            Err(ProviderError::Swapped) => return Err(ProviderError::Swapped),
+            // The token of before is spent: without the new one, the person would be signed out.
+            Err(problem) => Some(problem),
+        };
+        let mut nonce = Nonce::default();
+        SystemRandom::new().fill(&mut nonce).map_err(|_| ProviderError::Cut)?;
+        Ok(Renewed { session, nonce, problem })
+    }
+
+    /// Writes into a session what new tokens say of its person.
+    async fn check_again(
+        &self,
+        provider: &Provider,
+        document: &Document,
+        tokens: &Tokens,
+        session: &mut LoginSession,
+    ) -> Result<(), ProviderError> {
         // A provider need not give a new ID token; then the groups of the last one stay.
-        if let Some(id_token) = tokens.id.clone() {
-            let identity = self.verify(party.provider, &document, &id_token, None).await?;
+        if let Some(id_token) = &tokens.id {
+            let identity = self.verify(provider, document, id_token, None).await?;
             if identity.subject.as_str() != session.subject {
                 return Err(ProviderError::Swapped);
             }
-            let person = self.person(party.provider, &document, identity, &tokens).await?;
-            person.write_into(&mut session);
-            session.id_token = id_token;
-        } else if party.provider.userinfo {
-            let identity = self.known(&session)?;
-            let person = self.person(party.provider, &document, identity, &tokens).await?;
-            person.write_into(&mut session);
+            self.person(provider, document, identity, tokens).await?.write_into(session);
+            session.id_token = id_token.clone();
+        } else if provider.userinfo {
+            let identity = self.known(session)?;
+            self.person(provider, document, identity, tokens).await?.write_into(session);
         }
         session.checked = self.0.clock.now();
-        let mut nonce = Nonce::default();
-        SystemRandom::new().fill(&mut nonce).map_err(|_| ProviderError::Cut)?;
-        Ok(Renewed { session, nonce })
+        Ok(())
     }
 
     /// Where the browser goes to sign out at the provider; none where that is not offered.

@@ -164,6 +164,30 @@ async fn a_session_goes_on_while_the_provider_is_down_and_for_its_grace_only() {
 }
 
 #[tokio::test]
+async fn a_new_refresh_token_is_not_lost_though_the_rest_of_the_answer_cannot_be_checked() {
+    let keys = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let mut world = World::with(&json!({"userinfo": true}), "", &keys);
+    let config = super::world::config(&world.idp.issuer, "", &keys);
+    world.write(
+        &config.replace("claim = \"groups\" }", "claim = \"groups\", from = \"userinfo\" }"),
+    );
+    world.state = world.reload();
+    let mut browser = world.browser();
+    browser.sign_in("ada").await;
+    world.clock.advance(RECHECK);
+    world.idp.fail(&json!({"userinfo": "error"}));
+    let meanwhile = browser.renew().await;
+    assert_eq!(meanwhile.status, StatusCode::OK, "{}", meanwhile.text());
+    // Past its grace nobody is believed, and the token is kept all the same.
+    world.clock.advance(GRACE);
+    assert_eq!(browser.renew().await.status, StatusCode::SERVICE_UNAVAILABLE);
+    world.idp.fail(&json!({}));
+    world.clock.advance(31);
+    let after = browser.renew().await;
+    assert_eq!(after.status, StatusCode::OK, "{}", after.text());
+}
+
+#[tokio::test]
 async fn a_session_without_a_refresh_token_lasts_for_its_lifetime() {
     let world =
         World::with(&json!({"refresh": false}), "", &format!("cookie_keys = [\"{KEY_ONE}\"]"));
