@@ -244,3 +244,51 @@ async fn one_person_after_another_leaves_nothing_of_the_first() {
     assert_eq!(session["subject"], "ben");
     assert!(next.names("__Host-edgemint-set-").is_empty(), "Ada's sets are gone");
 }
+
+#[tokio::test]
+async fn a_client_without_a_secret_signs_people_in_by_pkce_alone() {
+    let client = json!([{
+        "client_id": "viewer",
+        "token_endpoint_auth_method": "none",
+        "redirect_uris": [format!("{VIEWER}/session/callback")],
+    }]);
+    let keys = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let world = World::with(&json!({"clients": client}), "", &keys);
+    let config = super::world::config(&world.idp.issuer, "", &keys);
+    let secret = "client_secret = \"a secret: with odd%20characters\"\n";
+    world.write(&config.replace(secret, ""));
+    let mut browser = world.browser();
+    let path = browser.at_provider("ada", "/").await;
+    assert_eq!(browser.come_back(&path).await.status, StatusCode::BAD_GATEWAY, "there is none");
+    browser.state = world.reload();
+    browser.sign_in("ada").await;
+    world.clock.advance(900);
+    let renewed = browser.renew().await;
+    assert_eq!(renewed.status, StatusCode::OK);
+    assert!(renewed.set_cookies().iter().any(|line| line.contains("-login-0=1.")));
+}
+
+#[tokio::test]
+async fn nginx_is_told_of_the_session_and_where_to_sign_in() {
+    let world = World::new();
+    let mut browser = world.browser();
+    let headers = [
+        ("sec-edgemint-subrequest", "nginx"),
+        ("sec-fetch-mode", "navigate"),
+        ("accept", "text/html"),
+        ("x-original-uri", "/a"),
+    ];
+    let ask = async |browser: &mut super::world::Browser| {
+        browser.send(Method::GET, "/session/verify/nginx", &headers).await
+    };
+    let nobody = ask(&mut browser).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(nobody.header("x-edgemint-login"), "/session/login?return_to=%2Fa");
+    browser.sign_in("ada").await;
+    assert_eq!(ask(&mut browser).await.status, StatusCode::NO_CONTENT);
+    // Beyond recheck and grace nobody is believed whom the provider was not asked about.
+    world.clock.advance(4500);
+    assert_eq!(ask(&mut browser).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(browser.renew().await.status, StatusCode::OK);
+    assert_eq!(ask(&mut browser).await.status, StatusCode::NO_CONTENT);
+}

@@ -139,6 +139,26 @@ async fn a_change_of_groups_shows_at_the_next_recheck() {
 }
 
 #[tokio::test]
+async fn groups_of_the_userinfo_endpoint_are_asked_for_at_each_recheck() {
+    let keys = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let world = World::with(&json!({"userinfo": true}), "", &keys);
+    let config = super::world::config(&world.idp.issuer, "", &keys);
+    world.write(
+        &config.replace("claim = \"groups\" }", "claim = \"groups\", from = \"userinfo\" }"),
+    );
+    let mut browser = world.browser();
+    browser.state = world.reload();
+    browser.sign_in("ada").await;
+    assert_eq!(browser.renew().await.status, StatusCode::OK);
+    world.idp.change(&json!({"padding": 3}));
+    world.clock.advance(RECHECK);
+    assert_eq!(browser.renew().await.status, StatusCode::FORBIDDEN);
+    world.idp.change(&json!({"padding": 0}));
+    world.clock.advance(RECHECK);
+    assert_eq!(browser.renew().await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_session_goes_on_while_the_provider_is_down_and_for_its_grace_only() {
     let world = World::new();
     let mut browser = world.browser();
