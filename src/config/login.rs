@@ -45,6 +45,15 @@ pub enum CookieKeySource {
     Random,
 }
 
+/// How a client proves who it is (`OpenID` Connect Core section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuthentication {
+    /// `client_secret_basic`: by a header.
+    Basic,
+    /// `client_secret_post`: in the body.
+    Post,
+}
+
 /// An `OpenID` Provider.
 #[derive(Clone, Debug)]
 pub struct Provider {
@@ -58,6 +67,8 @@ pub struct Provider {
     pub client: String,
     /// The client's secret; none for a public client.
     pub secret: Option<SecretSource>,
+    /// How it is sent; as the provider's document has it if this is left open.
+    pub authentication: Option<ClientAuthentication>,
     /// The scopes that are asked for.
     pub scopes: Vec<String>,
     /// Further parameters of the authorization request.
@@ -223,6 +234,8 @@ fn check_provider(
     let secret_key = key("client_secret");
     let secret =
         secret::check(&secret_key, raw.client_secret, raw.client_secret_file, folder, problems);
+    let authentication = check_authentication(raw.client_authentication.as_deref());
+    let authentication = problems.take(&key("client_authentication"), authentication);
     let scopes = problems.take(&key("scopes"), check_scopes(raw.scopes));
     let groups = raw.groups.unwrap_or_default();
     let userinfo = match groups.from.as_deref() {
@@ -244,6 +257,7 @@ fn check_provider(
         issuer: issuer?,
         client: client?,
         secret: secret.ok()?,
+        authentication: authentication?,
         scopes: scopes?,
         parameters: parameters?,
         groups_claim: groups.claim.as_deref().map(ClaimPath::parse),
@@ -291,6 +305,15 @@ fn is_loopback(url: &url::Url) -> bool {
         // RFC 6761 section 6.3.
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         None => false,
+    }
+}
+
+fn check_authentication(text: Option<&str>) -> Result<Option<ClientAuthentication>, String> {
+    match text {
+        None => Ok(None),
+        Some("basic") => Ok(Some(ClientAuthentication::Basic)),
+        Some("post") => Ok(Some(ClientAuthentication::Post)),
+        Some(other) => Err(format!("{other:?} is neither \"basic\" nor \"post\"")),
     }
 }
 

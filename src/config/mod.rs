@@ -40,7 +40,7 @@ pub use self::insecure_proxy::InsecureProxy;
 pub use self::keys::{KeySource, Keys, ParameterPath};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
-pub use self::login::{CookieKeySource, LoginFront, Provider};
+pub use self::login::{ClientAuthentication, CookieKeySource, LoginFront, Provider};
 pub use self::logout::LogoutUrl;
 pub use self::quantity::parse_duration;
 pub use self::rotation::{

@@ -253,6 +253,8 @@ pub struct Provider {
     pub client_secret: Option<Secret>,
     /// A file that holds it.
     pub client_secret_file: Option<String>,
+    /// `basic` or `post`.
+    pub client_authentication: Option<String>,
     /// What is asked for.
     pub scopes: Option<Vec<String>>,
     /// Further parameters of the authorization request.

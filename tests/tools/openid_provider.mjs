@@ -151,6 +151,7 @@ async function handle(request, response) {
   const { pathname } = new URL(request.url, issuer);
   const at = endpoint(pathname);
   counts[at] = (counts[at] ?? 0) + 1;
+  if (at === 'token' && request.headers.authorization) counts.token_by_header = (counts.token_by_header ?? 0) + 1;
   if (at === 'discovery' && failure.document) return forge(response);
   if (fail(failure[at] ?? failure.all, response)) return undefined;
   const interaction = pathname.match(/^\/interaction\/([\w-]+)$/);

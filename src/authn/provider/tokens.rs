@@ -16,7 +16,7 @@ use url::Url;
 use super::super::{FetchError, Fetcher, Sending};
 use super::document::Document;
 use super::error::{DOCUMENT, ProviderError, TOKENS};
-use crate::config::Provider;
+use crate::config::{ClientAuthentication, Provider};
 use crate::cookies::Attempt;
 use crate::secret::Secret;
 
@@ -70,10 +70,12 @@ impl TokenClient {
             .set_token_uri(TokenUrl::from_url(document.token.clone()))
             .set_redirect_uri(RedirectUrl::new(redirect_uri.to_owned()).map_err(wrong)?);
         if let Some(secret) = secret {
-            let in_body = match (document.secret_in_header, document.secret_in_body) {
-                (true, _) => false,
-                (false, true) => true,
-                (false, false) => {
+            let offered = (document.secret_in_header, document.secret_in_body);
+            let in_body = match (provider.authentication, offered) {
+                (Some(way), _) => way == ClientAuthentication::Post,
+                (None, (true, _)) => false,
+                (None, (false, true)) => true,
+                (None, (false, false)) => {
                     let reason = "it takes secrets neither by client_secret_basic nor by \
                                   client_secret_post";
                     return Err(ProviderError::Unusable {

@@ -292,3 +292,24 @@ async fn nginx_is_told_of_the_session_and_where_to_sign_in() {
     assert_eq!(browser.renew().await.status, StatusCode::OK);
     assert_eq!(ask(&mut browser).await.status, StatusCode::NO_CONTENT);
 }
+
+#[tokio::test]
+async fn a_secret_is_sent_the_way_that_the_provider_wants_it() {
+    let client = json!([{
+        "client_id": "viewer",
+        "client_secret": "a secret: with odd%20characters",
+        "token_endpoint_auth_method": "client_secret_post",
+        "redirect_uris": [format!("{VIEWER}/session/callback")],
+    }]);
+    let keys = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let world = World::with(&json!({"clients": client}), "", &keys);
+    let mut browser = world.browser();
+    browser.sign_in("ada").await;
+    assert_eq!(world.idp.counts()["token_by_header"], 1, "the document names both ways");
+    let way = "client_authentication = \"post\"";
+    world.write(&super::world::config(&world.idp.issuer, way, &keys));
+    browser.state = world.reload();
+    browser.sign_in("ada").await;
+    let counts = world.idp.counts();
+    assert_eq!((&counts["token"], &counts["token_by_header"]), (&json!(1), &json!(null)));
+}
