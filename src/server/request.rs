@@ -114,10 +114,13 @@ pub(super) fn ledger(headers: &HeaderMap) -> Ledger {
     Ledger::read(cookies(headers))
 }
 
-/// The browser's cookies, names and values.
+/// The browser's cookies, names and values. One that is not visible ASCII is none of ours and hides none:
+/// browsers send what any sibling host has set, in whatever bytes.
 pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(cookie_pairs)
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    let text = |pair| std::str::from_utf8(pair).ok().filter(|pair| pair.is_ascii());
+    pairs.filter_map(text).flat_map(cookie_pairs)
 }
 
 #[cfg(test)]

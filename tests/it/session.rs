@@ -516,3 +516,19 @@ async fn a_reload_swaps_rules_and_clears_what_they_no_longer_open() {
     assert_eq!(lines.iter().filter(removed).count(), 4, "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("Path=/;") && line.starts_with("CloudFront-")));
 }
+
+#[tokio::test]
+async fn a_cookie_of_odd_bytes_hides_no_other() {
+    let app = App::new();
+    let issued = app.of(person("Ada"), Method::POST, "/session/cookies").await;
+    let ledger = ledger_in(&issued.set_cookies());
+    for odd in [&b"city=Z\xc3\xbcrich"[..], b"city=Z\xfcrich", b"\xff", b"=\xfe=;;"] {
+        for line in [[odd, b"; ", ledger.as_bytes()], [ledger.as_bytes(), b"; ", odd]] {
+            let cookie = axum::http::HeaderValue::from_bytes(&line.concat()).unwrap();
+            let mut request = bare(Method::POST, "/session/logout").body(Body::empty()).unwrap();
+            request.headers_mut().insert("cookie", cookie);
+            let lines = app.send(request).await.set_cookies();
+            assert!(lines.iter().any(|line| line.starts_with("CloudFront-Policy=;")), "{lines:?}");
+        }
+    }
+}
