@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 
 use super::error::ServeError;
 use super::harden;
-use super::request::{Peer, RequestId, SiteUrl};
+use super::request::{Peer, RequestId, SiteUrl, check_site};
 use super::snapshot::NotSigning;
 use super::state::AppState;
 use super::throttle::TooMany;
@@ -131,7 +131,10 @@ async fn limited(
     let url = asked_url(&request, &snapshot.config.site)?.clone();
     if costs_something(route) && request.method() != Method::OPTIONS {
         let address = address(&request, &snapshot.config.site);
-        let counted = state.throttle().address(address, limits, state.clock().now());
+        // What other sites make browsers ask is refused, and must not use up what people may ask.
+        let origins = &snapshot.config.cors.origins;
+        let own = check_site(request.method(), request.headers(), &url, origins).is_ok();
+        let counted = state.throttle().address(address, own, limits, state.clock().now());
         counted.inspect_err(|too_many| turned_away(state, id, too_many, address))?;
     }
     let mut request = read_body(request, limits.body_bytes, limits.body_timeout).await?;

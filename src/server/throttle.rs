@@ -53,14 +53,15 @@ impl Throttle {
         taken.map_err(|emptied| too_many(LimitedBy::Subject, emptied))
     }
 
-    /// Counts one ask from an address.
+    /// Counts one ask from an address; those that other sites make browsers there ask are counted apart.
     pub(super) fn address(
         &self,
         address: IpAddr,
+        own: bool,
         limits: &Limits,
         now: EpochSeconds,
     ) -> Result<(), TooMany> {
-        let key = Network::of(address);
+        let key = (Network::of(address), own);
         let taken = self.addresses.take(key, limits.asks_per_minute_per_address, now);
         taken.map_err(|emptied| too_many(LimitedBy::Address, emptied))
     }

@@ -155,3 +155,19 @@ async fn a_reload_changes_the_limits_and_keeps_the_count() {
     app.state.swap(App::load(&app.folder).unwrap());
     assert_eq!(ask(&app, person("Ada"), "/session/cookies", "192.0.2.7").await.status, 200);
 }
+
+#[tokio::test]
+async fn what_other_sites_make_browsers_ask_uses_up_nothing_of_ones_own() {
+    let app = app(0, 2);
+    let foreign = |site: &str| {
+        let request = bare(Method::GET, "/session/cookies").header("x-forwarded-for", "192.0.2.7");
+        let request = request.header("sec-fetch-site", site).header("sec-fetch-mode", "no-cors");
+        request.body(Body::empty()).unwrap()
+    };
+    for status in [403, 403, 429, 429] {
+        assert_eq!(app.send(foreign("cross-site")).await.status, status);
+    }
+    for status in [200, 200, 429] {
+        assert_eq!(ask(&app, person("Ada"), "/session/cookies", "192.0.2.7").await.status, status);
+    }
+}
