@@ -93,6 +93,11 @@ impl FixedClock {
         Self(AtomicU64::new(now.0))
     }
 
+    /// Sets the clock, forward or back.
+    pub fn set(&self, now: EpochSeconds) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
     /// Moves the clock forward by `seconds`.
     pub fn advance(&self, seconds: u64) {
         self.0.fetch_add(seconds, Ordering::Relaxed);

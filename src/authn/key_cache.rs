@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fetch::{FetchError, Fetcher};
 use crate::clock::{Clock, EpochSeconds};
+use crate::identity::CLOCK_SKEW_SECONDS;
 
 /// How long a key that could not be had is not asked for again, in seconds.
 const RETRY_AFTER: u64 = 30;
@@ -147,7 +148,7 @@ impl<V> KeyCache<V> {
     /// A value that may be believed although it is not fresh.
     fn believed(&self, slot: &Slot<V>, stale: Stale) -> Option<Arc<V>> {
         let known = locked(&slot.known);
-        let young = self.clock.now().since(known.fetched) <= STALE_LIMIT;
+        let young = is_within(STALE_LIMIT + 1, known.fetched, self.clock.now());
         known.value.clone().filter(|_| young && stale == Stale::Welcome)
     }
 
@@ -180,10 +181,12 @@ impl<V> KeyCache<V> {
         let believed = self.believed(slot, stale);
         let now = self.clock.now();
         let known = locked(&slot.known);
-        if let Some(value) = known.value.as_ref().filter(|_| now.since(known.fetched) < max_age) {
+        if let Some(value) = known.value.as_ref().filter(|_| is_within(max_age, known.fetched, now))
+        {
             return Some(Ok(value.clone()));
         }
-        let (_, failure) = known.failure.as_ref().filter(|(at, _)| now.since(*at) < RETRY_AFTER)?;
+        let (_, failure) =
+            known.failure.as_ref().filter(|(at, _)| is_within(RETRY_AFTER, *at, now))?;
         Some(believed.ok_or_else(|| failure.clone()))
     }
 
@@ -208,7 +211,7 @@ impl<V> KeyCache<V> {
                 }
                 // A source that answers "no such key" has withdrawn it.
                 let withdrawn = failure == KeyUnavailable::Unknown;
-                if withdrawn || now.since(known.fetched) > STALE_LIMIT {
+                if withdrawn || !is_within(STALE_LIMIT + 1, known.fetched, now) {
                     known.value = None;
                 }
                 let useful = known.value.clone().filter(|_| stale == Stale::Welcome);
@@ -241,6 +244,12 @@ impl<V> KeyCache<V> {
         budget.used += 1;
         budget.used <= self.fetches_per_minute
     }
+}
+
+/// Whether less than so many seconds have passed. What a clock that was wrong has dated ahead is of no
+/// known age, hence too old.
+fn is_within(seconds: u64, then: EpochSeconds, now: EpochSeconds) -> bool {
+    then.since(now) <= CLOCK_SKEW_SECONDS && now.since(then) < seconds
 }
 
 /// Forgets a key that could not be had, or else the one that was fetched first. One that is being

@@ -137,6 +137,19 @@ async fn a_source_that_hangs_holds_up_nobody_who_can_do_without() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_makes_no_key_last_longer() {
+    let (clock, fetcher, cache) = cache();
+    get(&cache, "known").await.unwrap();
+    get(&cache, "unknown").await.unwrap_err();
+    clock.set(EpochSeconds(600));
+    fetcher.withdrawn.store(true, Ordering::SeqCst);
+    assert_eq!(get(&cache, "known").await, Err(KeyUnavailable::Unknown));
+    assert_eq!(fetcher.fetches.load(Ordering::SeqCst), 3);
+    get(&cache, "unknown").await.unwrap_err();
+    assert_eq!(fetcher.fetches.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
 async fn a_withdrawn_key_is_believed_no_longer() {
     let (clock, fetcher, cache) = cache();
     get(&cache, "known").await.unwrap();
