@@ -22,7 +22,9 @@ pub struct Rule {
     pub share: bool,
 }
 
-/// Who is allowed: anyone whom at least one line matches.
+/// Who is allowed: anyone whom at least one line matches, if one of these issuers vouches for them. What a
+/// group, a subject or an address means is its issuer's to say, so where several are believed, one must
+/// not speak for another's people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow {
     /// Members of these groups.
@@ -35,12 +37,17 @@ pub struct Allow {
     pub subjects: Vec<String>,
     /// Everyone who is signed in.
     pub everyone: bool,
+    /// The issuers whose people these are; none given means whichever is believed.
+    pub issuers: Option<Vec<String>>,
 }
 
 impl Allow {
     /// Whether the rule is for this person.
     #[must_use]
     pub fn matches(&self, identity: &Identity) -> bool {
+        if self.issuers.as_ref().is_some_and(|issuers| !issuers.contains(&identity.issuer)) {
+            return false;
+        }
         let verified = identity.email.as_ref().filter(|email| email.verified);
         self.everyone
             || self.groups.iter().any(|group| identity.groups.contains(group))

@@ -131,7 +131,7 @@ fn line(label: &str, text: &str) {
 }
 
 fn describe_rule(rule: &Rule) -> String {
-    let Allow { groups, email_domains, emails, subjects, everyone } = &rule.allow;
+    let Allow { groups, email_domains, emails, subjects, everyone, issuers } = &rule.allow;
     let mut who = Vec::new();
     for (kind, names) in [
         ("groups", groups),
@@ -146,12 +146,14 @@ fn describe_rule(rule: &Rule) -> String {
     if *everyone {
         who.push("everyone signed in".to_owned());
     }
+    let of = issuers.as_ref().map(|issuers| format!(" of {}", issuers.join(", ")));
     let resources: Vec<String> = rule.resources.iter().map(ToString::to_string).collect();
     let bound = if rule.bind_ip { ", bound to the browser's IPv4 address" } else { "" };
     format!(
-        "{}: {} may read {} for {}{bound}",
+        "{}: {}{} may read {} for {}{bound}",
         rule.name,
         who.join("; "),
+        of.unwrap_or_default(),
         resources.join(" "),
         rule.lifetime
     )

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::alb::{self, AlbFront};
 use super::insecure_proxy::{self, InsecureProxy};
+use super::issuers::BelievedIssuers;
 use super::login::{self, LoginFront};
 use super::logout::LogoutUrl;
 use super::raw;
@@ -30,6 +31,16 @@ impl Fronts {
     #[must_use]
     pub fn believe_bearer_tokens(&self) -> bool {
         self.signed.iter().any(|front| front.front() == Front::Bearer)
+    }
+
+    /// Whose word is taken for who somebody is.
+    pub(super) fn believed_issuers(&self) -> BelievedIssuers {
+        let alb = self.alb.iter().map(|alb| alb.expected.issuer.clone());
+        let signed = self.signed.iter().map(|front| front.expected.issuer.clone());
+        let proxy = self.insecure_proxy.iter().map(|proxy| Some(proxy.issuer.clone()));
+        let login = self.login.iter().flat_map(|login| &login.providers);
+        let login = login.map(|provider| Some(provider.issuer.clone()));
+        alb.chain(signed).chain(proxy).chain(login).collect()
     }
 
     /// Where a browser goes on to that signs out at `host`: as the front says that vouches for the

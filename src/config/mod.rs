@@ -12,6 +12,7 @@ mod fetched;
 mod fronts;
 mod hosts;
 mod insecure_proxy;
+mod issuers;
 mod keys;
 mod limits;
 mod log;
@@ -143,7 +144,12 @@ fn check(
     let fronts = fronts::check(identity, site.as_ref(), folder, problems);
     let distributions =
         distribution::check(raw.distribution.unwrap_or_default(), site.as_ref(), problems);
-    let rules = rules::check(raw.rule.unwrap_or_default(), &distributions, problems);
+    let rules = rules::check(
+        raw.rule.unwrap_or_default(),
+        &distributions,
+        &fronts.as_ref().map(Fronts::believed_issuers).unwrap_or_default(),
+        problems,
+    );
     let keys = keys::check(raw.keys, folder, credentials, problems);
     let rotation = rotation::check(raw.rotation, &distributions, site.as_ref(), problems);
     let viewer = viewer::check(raw.viewer, folder, problems);

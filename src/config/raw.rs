@@ -345,6 +345,8 @@ pub struct Allow {
     pub subjects: Option<Vec<String>>,
     /// Everyone who is signed in.
     pub everyone: Option<bool>,
+    /// Issuers whose people these are.
+    pub issuers: Option<Vec<String>>,
 }
 
 /// `[keys]`.

@@ -1,6 +1,7 @@
 //! `[[rule]]`: who may see what.
 
 use super::distribution::Distribution;
+use super::issuers::BelievedIssuers;
 use super::quantity;
 use super::raw;
 use super::source::Problems;
@@ -16,6 +17,7 @@ const MAX_RESOURCES_IN_ALL: usize = 2000;
 pub(super) fn check(
     raw: Vec<raw::Rule>,
     distributions: &[Distribution],
+    believed: &BelievedIssuers,
     problems: &mut Problems,
 ) -> Vec<Rule> {
     if raw.is_empty() {
@@ -34,7 +36,7 @@ pub(super) fn check(
     let count = raw.len();
     let mut rules: Vec<Rule> = Vec::new();
     for (at, raw) in raw.into_iter().enumerate() {
-        let Some(rule) = check_one(at, raw, distributions, problems) else { continue };
+        let Some(rule) = check_one(at, raw, distributions, believed, problems) else { continue };
         if rules.iter().any(|earlier| earlier.name == rule.name) {
             problems.add(format!("rule[{at}].name"), format!("{:?} stands twice", rule.name));
         }
@@ -63,13 +65,15 @@ fn check_one(
     at: usize,
     raw: raw::Rule,
     distributions: &[Distribution],
+    believed: &BelievedIssuers,
     problems: &mut Problems,
 ) -> Option<Rule> {
     let key = |part: &str| format!("rule[{at}].{part}");
     let name = problems.require(&key("name"), raw.name, "name = \"lab-a\"");
     let name = name.and_then(|name| problems.take(&key("name"), check_name(name)));
     let allow = problems.require(&key("allow"), raw.allow, "allow = { groups = [\"lab-a\"] }");
-    let allow = allow.and_then(|raw| check_allow(&key("allow"), raw, problems));
+    let own = raw.resources.iter().flatten().any(|resource| resource.contains('{'));
+    let allow = allow.and_then(|raw| check_allow(&key("allow"), raw, own, believed, problems));
     let resources =
         check_resources(at, &raw.resources.unwrap_or_default(), distributions, problems);
     let lifetime = match raw.lifetime {
@@ -93,13 +97,24 @@ fn check_name(name: String) -> Result<String, &'static str> {
     if usable { Ok(name) } else { Err("a name is 1 to 100 bytes without control characters") }
 }
 
-fn check_allow(key: &str, raw: raw::Allow, problems: &mut Problems) -> Option<Allow> {
+/// `own` says that what the rule opens depends on the person's name.
+fn check_allow(
+    key: &str,
+    raw: raw::Allow,
+    own: bool,
+    believed: &BelievedIssuers,
+    problems: &mut Problems,
+) -> Option<Allow> {
+    let names_people = own || raw.everyone != Some(true);
+    let issuers = believed.check(raw.issuers, names_people);
+    let issuers = problems.take(&format!("{key}.issuers"), issuers)?;
     let allow = Allow {
         groups: raw.groups.unwrap_or_default(),
         email_domains: lower_case(raw.email_domains),
         emails: lower_case(raw.emails),
         subjects: raw.subjects.unwrap_or_default(),
         everyone: raw.everyone.unwrap_or(false),
+        issuers,
     };
     if allow.is_empty() {
         problems.add(

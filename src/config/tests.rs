@@ -244,7 +244,8 @@ fn sign_out_goes_where_the_front_says_that_vouches_for_the_person() {
         "[[distribution]]",
         "logout_url = \"/bye\"\nhosts = [\"scripts.example.org\"]\n[[distribution]]",
     );
-    let text = format!("other_urls = [\"https://scripts.example.org\"]\n{text}");
+    let text = format!("other_urls = [\"https://scripts.example.org\"]\n{text}")
+        .replace("groups = [\"lab-a\"] }", "groups = [\"lab-a\"], issuers = [\"any\"] }");
     let fronts = parse_with(&text, &[]).unwrap().fronts;
     let onward = |front, host| fronts.logout_url(front, host).unwrap().as_str();
     let access = "/cdn-cgi/access/logout";
@@ -279,6 +280,54 @@ fn two_bearer_tables_of_one_issuer_would_be_ambiguous() {
     assert_eq!(twice(["viewer.example.org", "scripts.example.org"]), Ok(()));
     assert!(twice(["viewer.example.org"; 2]).unwrap_err().contains("the same issuer"));
     assert!(twice(["viewer.example.org", "other.example.org"]).unwrap_err().contains("hosts[0]"));
+}
+
+#[test]
+fn where_several_issuers_are_believed_a_rule_says_whose_people_it_means() {
+    let with = |front: &str, issuers: &str| {
+        let before = "[[distribution]]";
+        let text = MINIMAL
+            .replacen(before, &format!("{front}\n{before}"), 1)
+            .replace("groups = [\"lab-a\"] }", &format!("groups = [\"lab-a\"]{issuers} }}"));
+        parse_with(&text, &[]).map(|config| config.rules[0].allow.issuers.clone())
+    };
+    let bearer = FRONTS[4].0;
+    assert_eq!(with("", ""), Ok(None));
+    // The load balancer's issuer is not pinned, so any may be its.
+    assert_eq!(with("", ", issuers = [\"https://idp.example.org\"]").unwrap().unwrap().len(), 1);
+    let text = with(bearer, "").unwrap_err();
+    assert!(text.contains("rule[0].allow.issuers: several issuers are believed"), "{text}");
+    assert_eq!(with(bearer, ", issuers = [\"any\"]"), Ok(None));
+    let named = with(bearer, ", issuers = [\"https://login.example.org\"]");
+    assert_eq!(named, Ok(Some(vec!["https://login.example.org".to_owned()])));
+    for (issuers, reason) in [
+        (", issuers = []", "nobody's people"),
+        (", issuers = [\"any\", \"https://login.example.org\"]", "stands alone"),
+    ] {
+        assert!(with(bearer, issuers).unwrap_err().contains(reason));
+    }
+    let rule = |text: &str| {
+        parse_with(&fronted(&format!("{bearer}\n")).replace("groups = [\"lab-a\"]", text), &[])
+    };
+    assert!(
+        rule("groups = [\"a\"], issuers = [\"https://typo.example.org\"]")
+            .unwrap_err()
+            .contains("no front")
+    );
+    assert!(rule("everyone = true").is_ok());
+}
+
+#[test]
+fn everyone_needs_no_issuer_unless_names_make_paths() {
+    let two = format!("{}\n{}", FRONTS[4].0, FRONTS[3].0);
+    let rule = |path: &str| {
+        let text = fronted(&two)
+            .replace("groups = [\"lab-a\"]", "everyone = true")
+            .replace("/lab-a/*", path);
+        parse_with(&text, &[]).map(|_| ())
+    };
+    assert_eq!(rule("/open/*"), Ok(()));
+    assert!(rule("/people/{subject}/*").unwrap_err().contains("rule[0].allow.issuers"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::alb::KeyId;
 use super::dialect::{Dialect, Keys, Stamps};
 use super::jose::{self, ClaimPath, Compact, Present, TokenError};
 use super::keys::{Algorithm, VerificationKey};
-use super::{Email, Identity, Subject};
+use super::{Email, Front, Identity, Subject};
 use crate::clock::EpochSeconds;
 use crate::json;
 
@@ -91,6 +91,9 @@ struct Payload {
     token_use: Option<String>,
     #[serde(default, deserialize_with = "json::present")]
     nonce: Option<String>,
+    #[serde(default)]
+    at_hash: Present,
+    typ: Option<serde_json::Value>,
     email: Option<String>,
     email_verified: Option<serde_json::Value>,
     #[serde(default, deserialize_with = "json::present")]
@@ -250,6 +253,9 @@ fn check_times(
 }
 
 fn check_made_for(payload: &Payload, expected: &Expected) -> Result<(), TokenError> {
+    if expected.dialect.front == Front::Bearer && is_id_token(payload) {
+        return Err(TokenError::Type);
+    }
     if expected.token_use.is_some() && payload.token_use != expected.token_use {
         return Err(TokenError::Use);
     }
@@ -264,6 +270,12 @@ fn check_made_for(payload: &Payload, expected: &Expected) -> Result<(), TokenErr
         }
         MadeFor::Us { client, nonce } => check_ours(payload, client, nonce.as_deref()),
     }
+}
+
+/// An ID token is for the client to read, and travels in URLs when people sign out: it opens nothing. It
+/// alone has a digest of the access token; Keycloak also says `typ`.
+fn is_id_token(payload: &Payload) -> bool {
+    payload.at_hash.0 || payload.typ.as_ref().is_some_and(|typ| typ == "ID")
 }
 
 fn audience(payload: &Payload) -> &[String] {

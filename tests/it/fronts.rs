@@ -211,7 +211,7 @@ async fn another_scheme_of_authorization_is_somebody_elses() {
 
 #[tokio::test]
 async fn addresses_count_where_the_token_or_the_configuration_vouches_for_them() {
-    let rule = "\n[[rule]]\nname = \"mail\"\nallow = { email_domains = [\"lab-m.example.org\"] }\n\
+    let rule = "\n[[rule]]\nname = \"mail\"\nallow = { email_domains = [\"lab-m.example.org\"], issuers = [\"any\"] }\n\
                 resources = [\"https://data.example.org/mail/*\"]\n";
     for (vouched, address, opened) in [
         ("lab-m.example.org", "ada@lab-m.example.org", true),
@@ -248,7 +248,7 @@ async fn iap_issues_nothing_that_lives_longer_than_ten_minutes() {
 
 #[tokio::test]
 async fn verified_access_with_identity_center_says_who_in_a_form_of_its_own() {
-    let rule = "\n[[rule]]\nname = \"mail\"\nallow = { emails = [\"ada@lab-a.example.org\"] }\n\
+    let rule = "\n[[rule]]\nname = \"mail\"\nallow = { emails = [\"ada@lab-a.example.org\"], issuers = [\"any\"] }\n\
                 resources = [\"https://data.example.org/mail/*\"]\n";
     let front = format!("{}\n\n[[distribution]]", site(&VERIFIED_ACCESS).table);
     let app = App::with(&format!("{}{rule}", CONFIG.replacen("[[distribution]]", &front, 1)));
@@ -312,4 +312,46 @@ async fn an_unsigned_header_is_believed_from_the_proxys_address_and_with_its_sec
     }
     let elsewhere = behind_proxy("10.0.0.7");
     assert_eq!(ask(&elsewhere, &[secret, ada, groups]).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_rule_of_one_issuers_people_is_for_nobody_elses() {
+    let table = site(&BEARER).table;
+    let config = CONFIG
+        .replacen("[[distribution]]", &format!("{table}\n\n[[distribution]]"), 1)
+        .replace("issuers = [\"any\"]", &format!("issuers = [\"{}\"]", crate::support::ISSUER));
+    let own = "\n[[rule]]\nname = \"own\"\nresources = [\"https://data.example.org/people/{subject}/*\"]\n\
+               allow = { everyone = true, issuers = [\"https://login.example.org\"] }\n";
+    let app = App::with(&format!("{config}{own}"));
+    let minter = Minter::new(&BEARER);
+    app.source.serve(site(&BEARER).keys, &minter.published());
+    // The same group and the same subject, of another issuer.
+    let token = minter.mint_with(NOW, &json!({}), &json!({"sub": person("Ada").id}));
+    let answer = ask(&app, &[minter.carried(&token)]).await;
+    let own = format!("https://data.example.org/people/{}/*", person("Ada").id);
+    assert_eq!(answer.json()["resources"], json!([own]));
+    let ada = app.of(person("Ada"), Method::POST, "/session/cookies").await;
+    assert_eq!(ada.json()["resources"], json!(["https://data.example.org/lab-a/*"]));
+}
+
+#[tokio::test]
+async fn an_id_token_is_no_bearer_token() {
+    let client =
+        site(&BEARER).table.replace("audience = [\"api://edgemint\"]", "client = [\"robot\"]");
+    let app = App::with(&CONFIG.replacen(
+        "[[distribution]]",
+        &format!("{client}\n\n[[distribution]]"),
+        1,
+    ));
+    let minter = Minter::new(&BEARER);
+    app.source.serve(site(&BEARER).keys, &minter.published());
+    for (claims, status) in [
+        (json!({"azp": "robot", "typ": "Bearer"}), 200),
+        (json!({"azp": "robot", "typ": "ID"}), 401),
+        (json!({"azp": "robot", "at_hash": "x"}), 401),
+        (json!({"azp": "robot", "at_hash": ""}), 401),
+    ] {
+        let token = minter.mint_with(NOW, &json!({}), &claims);
+        assert_eq!(ask(&app, &[minter.carried(&token)]).await.status, status, "{claims}");
+    }
 }

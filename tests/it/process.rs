@@ -84,7 +84,7 @@ groups = {{ issuer = "{issuer}" }}
 host = "http://data.edgemint.localhost:{port}"
 [[rule]]
 name = "lab-a"
-allow = {{ groups = ["lab-a"] }}
+allow = {{ groups = ["lab-a"], issuers = ["any"] }}
 resources = ["http://data.edgemint.localhost:{port}/lab-a/*"]
 [keys]
 source = "dir:keys"

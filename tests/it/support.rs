@@ -44,18 +44,18 @@ host = "data.example.org"
 
 [[rule]]
 name = "lab-a"
-allow = { groups = ["lab-a"] }
+allow = { groups = ["lab-a"], issuers = ["any"] }
 resources = ["https://data.example.org/lab-a/*"]
 
 [[rule]]
 name = "lab-b"
-allow = { groups = ["lab-b"] }
+allow = { groups = ["lab-b"], issuers = ["any"] }
 resources = ["https://data.example.org/lab-b/*"]
 lifetime = "15m"
 
 [[rule]]
 name = "atlas"
-allow = { email_domains = ["atlas.example"] }
+allow = { email_domains = ["atlas.example"], issuers = ["any"] }
 resources = ["https://data.example.org/atlas/*"]
 
 [keys]

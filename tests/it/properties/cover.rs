@@ -92,6 +92,7 @@ fn rule((at, spec): (usize, &Spec)) -> Rule {
             emails: owned(&spec.emails),
             subjects: owned(&spec.subjects),
             everyone: spec.everyone,
+            issuers: None,
         },
         resources: spec.resources.iter().map(template).collect(),
         lifetime: Lifetime::from_seconds(spec.lifetime).unwrap(),

@@ -147,11 +147,11 @@ groups = {{ claim = "groups" }}
 host = "http://data.edgemint.localhost:8080"
 [[rule]]
 name = "lab-a"
-allow = {{ groups = ["lab-a"] }}
+allow = {{ groups = ["lab-a"], issuers = ["any"] }}
 resources = ["http://data.edgemint.localhost:8080/lab-a/*"]
 [[rule]]
 name = "lab-b"
-allow = {{ email_domains = ["lab-b.example"] }}
+allow = {{ email_domains = ["lab-b.example"], issuers = ["any"] }}
 resources = ["http://data.edgemint.localhost:8080/lab-b/*"]
 [keys]
 source = "dir:keys"
