@@ -37,6 +37,8 @@ mod iam;
 mod instances;
 /// A browser's cookie jar, as the standard has it.
 mod jar;
+/// Tokens with invented key IDs, at the program itself.
+mod key_flood;
 /// Public keys and the key group in CloudFront.
 mod key_group;
 /// Dependencies between modules, and what the core may not use.

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::support::{claims_of, rsa_pem};
 
-const ARN: &str =
+pub(crate) const ARN: &str =
     "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/test/0000000000000000";
 
 /// A configuration, keys, and real key servers beside it.
@@ -31,8 +31,8 @@ pub(crate) struct Site {
     pub(crate) public_host: String,
     /// Further variables that the program is started with.
     pub(crate) environment: Vec<(&'static str, String)>,
-    issuer: String,
-    claims: Arc<ClaimsSigner>,
+    pub(crate) issuer: String,
+    pub(crate) claims: Arc<ClaimsSigner>,
     access: Arc<AccessTokenSigner>,
 }
 
@@ -196,6 +196,13 @@ impl Service {
     }
 
     /// The lines of the log that nobody has taken.
+    /// The most memory that it has held so far, in KB.
+    pub(crate) fn most_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     pub(crate) fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }

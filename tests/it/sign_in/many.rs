@@ -26,7 +26,7 @@ async fn many_sign_ins_at_once_cost_one_document_one_set_of_keys_and_little_memo
     let (idp, site) = site("client_secret = \"a secret: with odd%20characters\"", "").await;
     let service = Service::on(site, async |_| {}).await;
     let viewer = format!("http://{}", service.public_host);
-    let before = most_memory(&service);
+    let before = service.most_memory();
     let limit = Arc::new(Semaphore::new(AT_THE_PROVIDER));
     let begun = Instant::now();
     let begun_by: Vec<_> = (0..people)
@@ -53,14 +53,14 @@ async fn many_sign_ins_at_once_cost_one_document_one_set_of_keys_and_little_memo
     let counts = idp.counts();
     assert_eq!((&counts["discovery"], &counts["keys"]), (&json!(1), &json!(1)), "{counts}");
     assert_eq!(counts["token"], people);
-    let grown = most_memory(&service).saturating_sub(before);
+    let grown = service.most_memory().saturating_sub(before);
     let callback = [waited[people / 2], waited[people * 99 / 100]].map(|took| took.as_millis());
     println!(
         "{people} sign-ins in {took:.1?}; callbacks took {} ms (median), {} ms (99 %); {refused} turned \
          away and asked again; the service grew by {grown} KB to {} KB",
         callback[0],
         callback[1],
-        most_memory(&service)
+        service.most_memory()
     );
     assert!(grown < 48 * 1024, "the service grew by {grown} KB");
 }
@@ -142,11 +142,4 @@ impl Person {
 fn cookies(jar: &CookieStore, url: &Url) -> String {
     let pairs = jar.get_request_values(url);
     pairs.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
-}
-
-/// The most memory that the service has had resident, in kilobytes.
-fn most_memory(service: &Service) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", service.child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
