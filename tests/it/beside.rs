@@ -4,6 +4,7 @@
 //! listens.
 
 mod apache;
+mod edge;
 mod from_cron;
 pub(crate) mod nginx;
 

@@ -10,7 +10,7 @@ use crate::tools::Tool;
 /// nginx serves files, edgemint pages.
 pub(crate) const PAGES: &str = "nginx/pages.conf";
 /// nginx serves everything, and asks edgemint first.
-const GUARD: &str = "nginx/guard.conf";
+pub(super) const GUARD: &str = "nginx/guard.conf";
 
 pub(crate) async fn start(config: &str, form: &str) -> Site {
     let mut site = Site::of(config);

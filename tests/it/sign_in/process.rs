@@ -85,37 +85,6 @@ async fn secrets_in_files_are_private_and_read_again_on_a_reload() {
     }
 }
 
-/// The configuration and the commands of the README, moved to this machine.
-#[tokio::test]
-async fn the_quick_start_without_a_load_balancer_is_one() {
-    let text = include_str!("../../../README.md");
-    let (_, part) = text.split_once("## Without a load balancer").unwrap();
-    let config = part.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    let (idp, site) = site("", "").await;
-    let folder = site.folder.path().to_owned();
-    let config = config
-        .replace("127.0.0.1:8080", &format!("127.0.0.1:{}", site.port))
-        .replace("https://viewer.example.org", &format!("http://{}", site.public_host))
-        .replace("https://login.example.org/realms/lab", &idp.issuer)
-        .replace("client = \"edgemint\"", "client = \"viewer\"")
-        .replace("\"data.example.org\"", "\"http://data.edgemint.localhost\"")
-        .replace("https://data.example.org/", "http://data.edgemint.localhost/")
-        .replace("/srv/neuroglancer", "viewer");
-    std::fs::create_dir(folder.join("viewer")).unwrap();
-    std::fs::write(folder.join("viewer/index.html"), "<!doctype html>").unwrap();
-    site.write_config(&format!("{config}\n[log]\nformat = \"json\"\n"));
-    write_private(&folder.join("client-secret"), "a secret: with odd%20characters\n", 0o600);
-    assert!(part.contains("edgemint keys cookie --out cookie-keys"));
-    let made = Command::new(env!("CARGO_BIN_EXE_edgemint"))
-        .args(["keys", "cookie", "--out", "cookie-keys"])
-        .current_dir(&folder)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let service = Service::on(site, async |_| {}).await;
-    assert_eq!(begin(&service).await.status(), 303);
-}
-
 /// Two providers, of which neither answers: what people then see.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_our_own_sign_in_are_accessible() {
