@@ -31,7 +31,7 @@ pub(super) fn readable_host_cookie(name: &str, value: &str, max_age: u64) -> Str
 }
 
 /// A cookie of our own: only this host gets it back, no script reads it, and it comes with a link or a
-/// redirect from elsewhere, as the provider's to `/session/callback` is.
+/// redirect from elsewhere, as the provider's to `/session/callback/NAME` is.
 pub(super) fn own(name: &str, value: &str, max_age: u64) -> String {
     Cookie::build((name, value))
         .path("/")

@@ -7,6 +7,7 @@
 use super::asked::Asked;
 use super::error::ServeError;
 use super::request::{cookies, random_nonce};
+use super::sign_in;
 use super::sign_in_error::{SignInError, SignInReason};
 use crate::authn::{Party, ProviderError, Standing, standing};
 use crate::config::{LoginFront, Provider};
@@ -36,7 +37,7 @@ impl Asked {
         Ok(Sealing { keys, host: self.public_url().authority() })
     }
 
-    /// Who we are at a provider; `redirect_uri` is this host's callback.
+    /// Who we are at a provider; `redirect_uri` is its callback at this host.
     pub(super) fn party<'a>(
         &'a self,
         provider: &'a Provider,
@@ -49,8 +50,10 @@ impl Asked {
         Ok(Party { provider, secret, redirect_uri })
     }
 
-    pub(super) fn redirect_uri(&self) -> String {
-        format!("{}/session/callback", self.public_url())
+    /// Where a provider sends the browser back to: a place of its own, so that no other one's answer is
+    /// taken for its answer (RFC 9700 section 4.4.2.2).
+    pub(super) fn redirect_uri(&self, provider: &Provider) -> String {
+        format!("{}{}{}", self.public_url(), sign_in::CALLBACK, provider.name)
     }
 
     /// Who the login session speaks of, as far as it may be believed unasked.
@@ -113,7 +116,7 @@ impl Asked {
         provider: &Provider,
         session: LoginSession,
     ) -> Result<crate::authn::Renewed, ProviderError> {
-        let redirect_uri = self.redirect_uri();
+        let redirect_uri = self.redirect_uri(provider);
         let party = self.party(provider, &redirect_uri)?;
         let host = self.public_url().authority();
         self.state.providers().renew(party, session, host).await

@@ -3,7 +3,7 @@
 //! | path | where |
 //! |---|---|
 //! | `/session`, `/session/cookies`, `/session/login`, `/session/logout` | `session` |
-//! | `/session/callback` | `sign_in` |
+//! | `/session/callback/{provider}` | `sign_in` |
 //! | `/session/verify/nginx` | `verify` |
 //! | `/healthz`, `/readyz` | `router` |
 //! | everything else | `viewer` |

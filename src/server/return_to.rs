@@ -101,7 +101,7 @@ mod tests {
             "/\u{2028}",
             "/session/login",
             "/session/logout",
-            "/session/callback?code=x",
+            "/session/callback/lab?code=x",
             "/oauth2/idpresponse",
             long.as_str(),
             "/a/../session/login",

@@ -40,7 +40,7 @@ pub fn router(state: AppState) -> Router {
                 .fallback(not_allowed::<1>),
         )
         .route("/session/login", get(session::login).fallback(not_allowed::<0>))
-        .route("/session/callback", get(sign_in::callback).fallback(not_allowed::<3>))
+        .route("/session/callback/{provider}", get(sign_in::callback).fallback(not_allowed::<3>))
         .route("/session/logout", post(session::logout).fallback(not_allowed::<2>))
         .route(verify::NGINX, get(verify::nginx).fallback(nothing))
         .route("/session/", axum::routing::any(nothing))
@@ -220,7 +220,8 @@ fn route_of(path: &str) -> Route {
     match path {
         "/session" => Route::Session,
         "/session/cookies" => Route::Cookies,
-        "/session/login" | "/session/callback" => Route::Login,
+        "/session/login" => Route::Login,
+        path if path.starts_with(sign_in::CALLBACK) => Route::Login,
         "/session/logout" => Route::Logout,
         verify::NGINX => Route::Verify,
         path if is_health(path) => Route::Health,

@@ -14,6 +14,7 @@ use super::login_session::Renewed;
 use super::request::{check_site, cookies, is_navigation, prefers_html};
 use super::{pages, return_to, script, sign_in};
 use crate::access::{Grant, Opened};
+use crate::authn::agree;
 use crate::clock::EpochSeconds;
 use crate::config::LogoutUrl;
 use crate::cookies::expire_load_balancer_session;
@@ -145,12 +146,12 @@ async fn log_in(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {
     check_site(&asked.method, &asked.headers, public_url, &[])?;
     let Query(wishes) = wishes.map_err(|_| ServeError::Query)?;
     let path = return_to::parse(wishes.return_to.as_deref().unwrap_or("/"), public_url)?;
-    let Some(identity) = asked.presented_identity().await? else {
-        return match asked.login_front() {
-            Some(front) => sign_in::begin(asked, front, wishes.provider.as_deref(), path).await,
-            None => Err(ServeError::LoginNotAuthenticated),
-        };
-    };
+    let presented = asked.presented_identity().await?;
+    if let (None, Some(front)) = (&presented, asked.login_front()) {
+        return sign_in::begin(asked, front, wishes.provider.as_deref(), path).await;
+    }
+    let identity = agree(presented, asked.login_identity()?)?;
+    let identity = identity.ok_or(ServeError::LoginNotAuthenticated)?;
     let lines = asked.lines_on_sign_in(&identity).await?;
     Ok(with_lines(see_other(&path), &lines))
 }

@@ -2,13 +2,13 @@
 //!
 //! 1. `GET /session/login` picks the provider, or lets the person pick, seals an attempt into a cookie of
 //!    this browser, and sends it to the provider.
-//! 2. `GET /session/callback` finds the attempt by `state`, so that nobody is signed in by an answer that
+//! 2. `GET /session/callback/{provider}` finds the attempt by `state`, so that nobody is signed in by an answer that
 //!    somebody else's browser asked for; trades the code; and seals the session.
 //!
 //! A sign-in always makes a new session, whatever the browser held before.
 
-use axum::extract::Query;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -21,9 +21,13 @@ use super::request::{check_site, cookies, is_navigation};
 use super::session::{answer, see_other, with_lines};
 use super::sign_in_error::{SignInError, SignInReason};
 use super::{pages, record, return_to};
-use crate::authn::{ProviderError, Standing, standing};
+use crate::authn::{ProviderError, Standing, agree, standing};
 use crate::config::{LoginFront, Provider};
 use crate::cookies::{Attempt, Held, LoginSession};
+use crate::identity::Identity;
+
+/// What paths of callbacks begin with; the provider's name follows.
+pub(super) const CALLBACK: &str = "/session/callback/";
 
 /// What a provider sends back (RFC 6749 section 4.1.2, RFC 9207), each once. What else some send along is
 /// not looked at.
@@ -59,7 +63,7 @@ pub(super) async fn begin(
         (None, _) => return Ok(choose(&offered, &path)),
     };
     let sealing = asked.sealing().map_err(failed)?;
-    let redirect_uri = asked.redirect_uri();
+    let redirect_uri = asked.redirect_uri(provider);
     let begun = async {
         let party = asked.party(provider, &redirect_uri)?;
         asked.state.providers().begin(party, path.clone()).await
@@ -84,17 +88,19 @@ fn choose(offered: &[&Provider], path: &str) -> Response {
     pages::choose(&choices)
 }
 
-/// `GET /session/callback`: the provider sends the browser back.
+/// `GET /session/callback/{provider}`: the provider sends the browser back.
 pub(super) async fn callback(
     asked: Asked,
+    named: Result<Path<String>, PathRejection>,
     query: Result<Query<Answer>, QueryRejection>,
 ) -> Response {
-    let finished = finish(&asked, query).await;
+    let finished = finish(&asked, named, query).await;
     answer(&asked, finished)
 }
 
 async fn finish(
     asked: &Asked,
+    named: Result<Path<String>, PathRejection>,
     query: Result<Query<Answer>, QueryRejection>,
 ) -> Result<Response, ServeError> {
     let Some(front) = asked.login_front() else { return Err(ServeError::NotFound) };
@@ -106,7 +112,9 @@ async fn finish(
     if !is_navigation(&asked.headers) {
         return Err(ServeError::CrossSite);
     }
+    let Path(named) = named.map_err(|_| ServeError::NotFound)?;
     let Query(answer) = query.map_err(|_| ServeError::Query)?;
+    let presented = asked.presented_identity().await?;
     let held: Vec<_> = cookies(&asked.headers).collect();
     let sealing = asked.sealing().map_err(SignInError::from)?;
     let state = answer.state.as_deref().unwrap_or_default();
@@ -116,8 +124,8 @@ async fn finish(
     let _place = asked.state.providers().admit().ok_or(ServeError::Busy)?;
     // Used, whatever comes of it.
     let used = Attempt::removal(state, &held);
-    match sign_in(asked, front, &answer, &attempt).await {
-        Ok(session) => match enter(asked, front, &session, &attempt).await {
+    match sign_in(asked, front, &named, &answer, &attempt).await {
+        Ok(session) => match enter(asked, front, presented, &session, &attempt).await {
             Ok(response) => Ok(with_lines(response, &used)),
             Err(error) => Err(error.with_lines(used)),
         },
@@ -132,9 +140,14 @@ async fn finish(
 async fn sign_in(
     asked: &Asked,
     front: &LoginFront,
+    named: &str,
     answer: &Answer,
     attempt: &Attempt,
 ) -> Result<LoginSession, SignInReason> {
+    // A provider that passes the browser on to another one's sign-in must not get the other's code.
+    if attempt.provider != named {
+        return Err(SignInReason::WrongIssuer);
+    }
     let host = asked.public_url().host();
     let provider = front.provider(&attempt.provider, host).ok_or(SignInReason::UnknownProvider)?;
     if provider.issuer != attempt.issuer {
@@ -149,15 +162,17 @@ async fn sign_in(
     }
     let code = answer.code.as_deref().filter(|code| !code.is_empty());
     let code = code.ok_or(SignInReason::NoAttempt)?;
-    let redirect_uri = asked.redirect_uri();
+    let redirect_uri = asked.redirect_uri(provider);
     let party = asked.party(provider, &redirect_uri)?;
     Ok(providers.finish(party, code, attempt).await?)
 }
 
-/// Gives the browser the session, and cookies, and goes on.
+/// Gives the browser the session, and cookies, and goes on; nothing where what it presented besides
+/// speaks of somebody else.
 async fn enter(
     asked: &Asked,
     front: &LoginFront,
+    presented: Option<Identity>,
     session: &LoginSession,
     attempt: &Attempt,
 ) -> Result<Response, ServeError> {
@@ -170,6 +185,7 @@ async fn enter(
     let Standing::Good(identity) = standing(session, front, host, asked.now()) else {
         return Err(failed(SignInReason::Provider(ProviderError::Answer)).into());
     };
+    agree(presented, Some(identity.clone()))?;
     record::signed_in(&asked.id, &identity, &session.provider);
     let path = return_to::parse(&attempt.return_to, asked.public_url());
     let path = path.unwrap_or_else(|_| "/".to_owned());

@@ -203,7 +203,7 @@ fn with_own_sign_in() -> App {
 #[tokio::test]
 async fn own_sign_in_is_begun_and_ended_by_navigations_that_a_person_sees() {
     let app = with_own_sign_in();
-    for path in ["/session/login", "/session/callback?code=c&state=s"] {
+    for path in ["/session/login", "/session/callback/one?code=c&state=s"] {
         for (site, mode, dest, seen) in [
             ("none", "navigate", "document", true),
             ("cross-site", "navigate", "document", true),

@@ -60,11 +60,11 @@ async fn a_person_who_waits_for_a_page_gets_one() {
 #[tokio::test]
 async fn an_address_that_asks_too_often_is_turned_away_before_anything_is_verified() {
     let app = app(0, 4);
-    for path in ["/session/cookies", "/session/login", "/session/logout", "/session/cookies"] {
+    for path in ["/session/cookies", "/session/login", "/session/logout", "/session/callback/lab"] {
         assert_ne!(app.send(request(path, "192.0.2.7")).await.status, 429, "{path}");
     }
     let fetched = app.source.fetches.load(std::sync::atomic::Ordering::SeqCst);
-    for path in ["/session/cookies", "/session/login", "/session/logout"] {
+    for path in ["/session/cookies", "/session/login", "/session/logout", "/session/callback/lab"] {
         let answer = ask(&app, person("Ada"), path, "192.0.2.7").await;
         assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "15"), "{path}");
     }

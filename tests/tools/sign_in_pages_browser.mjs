@@ -18,7 +18,7 @@ async function main() {
     assert.deepEqual(links, ["The first lab <em>", "Two"]);
     await judge(page, "session/login?provider=one", 503);
     await judge(page, "session/login?provider=three", 404);
-    await judge(page, "session/callback?code=x&state=y", 400);
+    await judge(page, "session/callback/one?code=x&state=y", 400);
     await judge(page, "session", 401, "Nobody is signed in");
   } finally {
     await browser.close();

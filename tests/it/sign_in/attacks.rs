@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
-use super::world::{Browser, KEY_ONE, World, parameter, with_parameter};
+use super::world::{Browser, Idp, KEY_ONE, World, parameter, with_parameter};
 
 async fn refused(browser: &mut Browser, path: &str, status: StatusCode) {
     let answer = browser.come_back(path).await;
@@ -84,6 +84,118 @@ async fn an_answer_of_another_issuer_or_of_none_is_refused() {
 }
 
 #[tokio::test]
+async fn a_provider_that_passes_people_on_to_another_gets_no_code() {
+    let world = World::new();
+    let evil = Idp::start(&json!({}));
+    // Like many providers, it does not promise to name itself in answers.
+    evil.fail(&json!({"document": {"issuer": evil.issuer}}));
+    let login = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let config = super::world::config(&world.idp.issuer, "", &login);
+    let second = format!(
+        "[[identity.provider]]\nname = \"evil\"\nissuer = \"{}\"\nclient = \"x\"\n[identity.login]",
+        evil.issuer
+    );
+    world.write(&config.replace("[identity.login]", &second));
+    let mut browser = world.browser();
+    browser.state = world.reload();
+    let begun = browser.open("/session/login?provider=evil").await;
+    let url = begun.header("location").replace(&evil.issuer, &world.idp.issuer);
+    let url = url.replace("client_id=x", "client_id=viewer");
+    assert!(url.contains("callback%2Fevil"), "{url}");
+    // The other provider knows no such redirect URI, and sends its code to its own place.
+    let path = browser.through_provider(&url.replace("%2Fevil", "%2Flab"), "ada").await;
+    let path = with_parameter(&path, "iss", None);
+    assert!(path.starts_with("/session/callback/lab?"), "{path}");
+    refused(&mut browser.clone(), &path, StatusCode::BAD_REQUEST).await;
+    assert_eq!(evil.counts()["token"], json!(null), "the code goes nowhere");
+    // A place for all there is none, nor one of a provider that is not known.
+    for place in ["/session/callback?", "/session/callback/?", "/session/callback/lab/?"] {
+        let path = path.replace("/session/callback/lab?", place);
+        refused(&mut browser.clone(), &path, StatusCode::NOT_FOUND).await;
+    }
+    let path = path.replace("/callback/lab?", "/callback/else?");
+    refused(&mut browser, &path, StatusCode::BAD_REQUEST).await;
+}
+
+#[tokio::test]
+async fn issuers_that_differ_by_a_slash_are_two() {
+    let world = World::new();
+    let login = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let config = super::world::config(&world.idp.issuer, "", &login);
+    let second = format!(
+        "[[identity.provider]]\nname = \"slash\"\nissuer = \"{}/\"\nclient = \"x\"\n[identity.login]",
+        world.idp.issuer
+    );
+    world.write(&config.replace("[identity.login]", &second));
+    let mut browser = world.browser();
+    browser.state = world.reload();
+    let begun = browser.open("/session/login?provider=lab").await;
+    assert_eq!(begun.status, StatusCode::SEE_OTHER, "{}", begun.text());
+    let refused = browser.open("/session/login?provider=slash").await;
+    assert_eq!(refused.status, StatusCode::BAD_GATEWAY, "{}", refused.text());
+}
+
+#[tokio::test]
+async fn an_id_token_for_another_sign_in_is_refused() {
+    let world = World::new();
+    let mut browser = world.browser();
+    let begun = browser.open("/session/login").await;
+    let url = begun.header("location");
+    let nonce = parameter(url, "nonce").unwrap();
+    let url = url.replace(&nonce, "another");
+    let path = browser.through_provider(&url, "ada").await;
+    refused(&mut browser, &path, StatusCode::BAD_GATEWAY).await;
+}
+
+/// A front beside our own sign-in, for laptops; its secret is `secret`.
+pub(super) const PROXY: &str = r#"[identity.insecure_proxy]
+peers = ["127.0.0.1"]
+secret_sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+issuer = "https://accounts.example.net"
+[[distribution]]"#;
+
+#[tokio::test]
+async fn other_credentials_are_judged_where_people_sign_in() {
+    let world = World::new();
+    let login = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let config = super::world::config(&world.idp.issuer, "", &login);
+    world.write(&config.replace("[[distribution]]", PROXY));
+    let beside = |secret| {
+        [
+            ("x-edgemint-proxy-secret", secret),
+            ("x-forwarded-user", "ben"),
+            ("x-forwarded-groups", "lab-a"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-site", "same-origin"),
+            ("accept", "text/html"),
+        ]
+    };
+    let mut browser = world.browser();
+    browser.state = world.reload();
+    for secret in ["wrong", "secret"] {
+        let mut both = browser.clone();
+        let path = both.at_provider("ada", "/").await;
+        let held = both.clone();
+        let refused = both.send(Method::GET, &path, &beside(secret)).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{secret}: {}", refused.text());
+        let lines = refused.set_cookies();
+        assert!(lines.iter().all(|line| line.contains("=;")), "{secret}: {lines:?}");
+        // What is wrong is refused before the code is spent; two people show only behind it.
+        let alone = held.clone().come_back(&path).await.status;
+        let spent = if secret == "wrong" { StatusCode::SEE_OTHER } else { StatusCode::BAD_REQUEST };
+        assert_eq!(alone, spent, "{secret}");
+    }
+    browser.sign_in("ada").await;
+    for asked in ["/session", "/session/login", "/session/cookies"] {
+        for secret in ["wrong", "secret"] {
+            let refused = browser.clone().send(Method::GET, asked, &beside(secret)).await;
+            assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{asked}, {secret}");
+            assert!(refused.set_cookies().is_empty(), "{asked}, {secret}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_attempt_at_a_provider_that_has_another_issuer_by_now_is_over() {
     let world = World::new();
     let mut browser = world.browser();
@@ -91,6 +203,7 @@ async fn an_attempt_at_a_provider_that_has_another_issuer_by_now_is_over() {
     let login = format!("cookie_keys = [\"{KEY_ONE}\"]");
     world.write(&super::world::config("http://127.0.0.1:9", "", &login));
     browser.state = world.reload();
+    let path = with_parameter(&path, "iss", Some("http://127.0.0.1:9"));
     refused(&mut browser, &path, StatusCode::BAD_REQUEST).await;
 }
 
@@ -124,7 +237,7 @@ async fn a_person_who_changes_their_mind_is_told_so_and_may_try_again() {
 #[tokio::test]
 async fn sign_in_leads_back_to_this_site_only() {
     let world = World::new();
-    for path in ["//evil.net", "https://evil.net", "/%5Cevil.net", "/session/callback?code=a"] {
+    for path in ["//evil.net", "https://evil.net", "/%5Cevil.net", "/session/callback/lab?code=a"] {
         let answer = world.browser().open(&format!("/session/login?return_to={path}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
     }
@@ -138,10 +251,13 @@ async fn only_a_navigation_signs_anybody_in() {
     assert_eq!(asked.status, StatusCode::UNAUTHORIZED, "a script gets no redirect");
     assert!(asked.set_cookies().is_empty());
     let path = browser.at_provider("ada", "/").await;
-    for (method, mode) in
-        [(Method::GET, "no-cors"), (Method::GET, "cors"), (Method::HEAD, "navigate")]
-    {
-        let headers = [("sec-fetch-mode", mode), ("sec-fetch-site", "cross-site")];
+    for (method, mode, site) in [
+        (Method::GET, "no-cors", "cross-site"),
+        (Method::GET, "cors", "cross-site"),
+        (Method::GET, "cors", "same-origin"),
+        (Method::HEAD, "navigate", "cross-site"),
+    ] {
+        let headers = [("sec-fetch-mode", mode), ("sec-fetch-site", site)];
         let answer = browser.send(method, &path, &headers).await;
         assert!(answer.status.is_client_error(), "{mode}: {}", answer.status);
         assert!(answer.set_cookies().is_empty());
@@ -151,6 +267,16 @@ async fn only_a_navigation_signs_anybody_in() {
         StatusCode::METHOD_NOT_ALLOWED
     );
     assert_eq!(browser.come_back(&path).await.status, StatusCode::SEE_OTHER, "nothing was spent");
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_under_way_ends_with_a_sign_out() {
+    let world = World::new();
+    let mut browser = world.browser();
+    let path = browser.at_provider("ada", "/").await;
+    assert!(!browser.names("__Host-edgemint-attempt").is_empty());
+    browser.navigate(Method::POST, "/session/logout", "same-origin").await;
+    refused(&mut browser, &path, StatusCode::BAD_REQUEST).await;
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ async fn a_person_signs_in_and_gets_what_is_theirs() {
         ("client_id", "viewer"),
         ("scope", "openid email profile"),
         ("code_challenge_method", "S256"),
-        ("redirect_uri", &format!("{VIEWER}/session/callback")),
+        ("redirect_uri", &format!("{VIEWER}/session/callback/lab")),
     ] {
         assert_eq!(parameter(&url, name).as_deref(), Some(value), "{name}");
     }
@@ -250,7 +250,7 @@ async fn a_client_without_a_secret_signs_people_in_by_pkce_alone() {
     let client = json!([{
         "client_id": "viewer",
         "token_endpoint_auth_method": "none",
-        "redirect_uris": [format!("{VIEWER}/session/callback")],
+        "redirect_uris": [format!("{VIEWER}/session/callback/lab")],
     }]);
     let keys = format!("cookie_keys = [\"{KEY_ONE}\"]");
     let world = World::with(&json!({"clients": client}), "", &keys);
@@ -299,7 +299,7 @@ async fn a_secret_is_sent_the_way_that_the_provider_wants_it() {
         "client_id": "viewer",
         "client_secret": "a secret: with odd%20characters",
         "token_endpoint_auth_method": "client_secret_post",
-        "redirect_uris": [format!("{VIEWER}/session/callback")],
+        "redirect_uris": [format!("{VIEWER}/session/callback/lab")],
     }]);
     let keys = format!("cookie_keys = [\"{KEY_ONE}\"]");
     let world = World::with(&json!({"clients": client}), "", &keys);

@@ -41,7 +41,7 @@ impl Idp {
         let mut wanted = json!({"clients": [{
             "client_id": "viewer",
             "client_secret": "a secret: with odd%20characters",
-            "redirect_uris": [format!("{viewer}/session/callback")],
+            "redirect_uris": [format!("{viewer}/session/callback/lab")],
             "post_logout_redirect_uris": [format!("{viewer}/")],
         }]});
         for (name, value) in options.as_object().unwrap() {
