@@ -86,8 +86,8 @@ function build() {
     },
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     findAccount: (ctx, id) => ({
-      accountId: id,
-      claims: () => ({ sub: id, ...(people[id] ?? { groups: ['lab-a'] }), ...(options.padding ? { groups: padding() } : {}) }),
+      accountId: options.account ?? id,
+      claims: () => ({ sub: id, ...(people[id] ?? { groups: ['lab-a'] }), ...(options.padding ? { groups: padding() } : {}), ...options.claims }),
     }),
     issueRefreshToken: async () => options.refresh ?? true,
     rotateRefreshToken: () => options.rotate ?? true,
@@ -104,6 +104,10 @@ function build() {
       AccessToken: 3600, AuthorizationCode: 60, Grant: 86400, IdToken: 86400, Interaction: 600,
       RefreshToken: 86400, Session: 86400,
     },
+  });
+  provider.use(async (ctx, next) => {
+    await next();
+    if (options.bare_refresh && ctx.oidc?.params?.grant_type === 'refresh_token') delete ctx.body.id_token;
   });
   // An uncaught error of the provider's would be an answer without a reason.
   provider.on('server_error', (ctx, error) => console.error('openid_provider:', error));
@@ -188,7 +192,8 @@ const actions = {
     build();
     return { issuer };
   },
-  // Changes options: rotate, refresh, padding. What is fixed once a provider runs is for `start`: userinfo.
+  // Changes options: rotate, refresh, padding, claims (in place of a person's), account (whoever
+  // asks), bare_refresh (without an ID token). What is fixed once a provider runs is for `start`: userinfo.
   async change(wanted) {
     options = { ...options, ...wanted };
     return {};

@@ -374,16 +374,14 @@ impl Providers {
         Ok(answer.into_body())
     }
 
-    /// The person of a session, before the provider is asked anew.
+    /// The person of a session, before the userinfo endpoint is asked anew.
     fn known(&self, session: &LoginSession) -> Result<Identity, ProviderError> {
         Ok(Identity {
             front: crate::identity::Front::Login,
             issuer: session.issuer.clone(),
             subject: Subject::parse(&session.subject).map_err(ProviderError::IdToken)?,
-            email: session
-                .email
-                .as_deref()
-                .and_then(|address| Email::parse(address, session.email_verified)),
+            // The userinfo endpoint says what it is by now, or that there is none.
+            email: None,
             groups: session.groups.iter().cloned().collect(),
             expires: self.0.clock.now(),
         })

@@ -159,6 +159,66 @@ async fn groups_of_the_userinfo_endpoint_are_asked_for_at_each_recheck() {
 }
 
 #[tokio::test]
+async fn the_userinfo_endpoint_takes_an_address_away() {
+    let keys = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let mut world = World::with(&json!({"bare_refresh": true}), "", &keys);
+    let config = super::world::config(&world.idp.issuer, "", &keys);
+    world.write(
+        &config.replace("claim = \"groups\" }", "claim = \"groups\", from = \"userinfo\" }"),
+    );
+    world.state = world.reload();
+    let mut browser = world.browser();
+    browser.sign_in("ada").await;
+    for (email, expected) in [
+        (json!("ada@new.example"), json!("ada@new.example")),
+        (json!(null), json!(null)),
+        (json!("ada@lab-a.example"), json!("ada@lab-a.example")),
+    ] {
+        world.idp.change(&json!({"claims": {"email": email}}));
+        world.clock.advance(RECHECK);
+        assert_eq!(browser.renew().await.status, StatusCode::OK);
+        let session = browser.script(Method::GET, "/session").await.json();
+        assert_eq!(session["email"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_speaks_of_somebody_else_ends_the_session() {
+    let world = World::new();
+    let mut browser = world.browser();
+    browser.sign_in("ada").await;
+    world.clock.advance(RECHECK);
+    world.idp.change(&json!({"account": "ben"}));
+    assert_eq!(browser.renew().await.status, StatusCode::BAD_GATEWAY);
+    assert!(browser.names("__Host-edgemint-login").is_empty());
+}
+
+#[tokio::test]
+async fn a_renewed_session_is_handed_out_though_its_request_is_refused() {
+    let world = World::new();
+    let login = format!("cookie_keys = [\"{KEY_ONE}\"]");
+    let config = super::world::config(&world.idp.issuer, "", &login);
+    world.write(&config.replace("[[distribution]]", super::attacks::PROXY));
+    let mut browser = world.browser();
+    browser.state = world.reload();
+    browser.sign_in("ada").await;
+    let ben = [("x-edgemint-proxy-secret", "secret"), ("x-forwarded-user", "ben")];
+    let elsewhere = "/session/cookies?for=https://elsewhere.example/";
+    for (path, headers, status) in [
+        ("/session/cookies", ben.as_slice(), StatusCode::UNAUTHORIZED),
+        (elsewhere, &[], StatusCode::FORBIDDEN),
+    ] {
+        world.clock.advance(RECHECK);
+        let refused = browser.send(Method::POST, path, headers).await;
+        assert_eq!(refused.status, status, "{path}: {}", refused.text());
+        let lines = refused.set_cookies();
+        assert!(lines.iter().any(|line| line.contains("-login-0=1.")), "{path}: {lines:?}");
+    }
+    world.clock.advance(RECHECK);
+    assert_eq!(browser.renew().await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn a_session_goes_on_while_the_provider_is_down_and_for_its_grace_only() {
     let world = World::new();
     let mut browser = world.browser();
