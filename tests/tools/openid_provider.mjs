@@ -1,6 +1,6 @@
 // A certified OpenID Provider on the loopback interface, with a login page, groups, refresh tokens, sign-out,
 // keys that rotate, and switches for failure. Speaks the line protocol of README.md.
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
 import { serve } from './lines.mjs';
@@ -77,6 +77,10 @@ function build() {
     features: {
       devInteractions: { enabled: false },
       jwtUserinfo: { enabled: true },
+      revocation: {
+        enabled: options.revocation ?? true,
+        allowedPolicy: (ctx, client, token) => token.clientId === client.clientId,
+      },
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: (ctx, form) => {
@@ -108,9 +112,21 @@ function build() {
   provider.use(async (ctx, next) => {
     await next();
     if (options.bare_refresh && ctx.oidc?.params?.grant_type === 'refresh_token') delete ctx.body.id_token;
+    if (failure.id_token && ctx.oidc?.route === 'token' && ctx.body?.id_token) {
+      ctx.body.id_token = changed(ctx.body.id_token);
+    }
   });
   // An uncaught error of the provider's would be an answer without a reason.
   provider.on('server_error', (ctx, error) => console.error('openid_provider:', error));
+}
+
+// An ID token with other claims, under the provider's own signature.
+function changed(token) {
+  const [header, payload] = token.split('.');
+  const claims = { ...JSON.parse(Buffer.from(payload, 'base64url')), ...failure.id_token };
+  const text = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`;
+  const key = createPrivateKey({ key: keys[0], format: 'jwk' });
+  return `${text}.${sign('sha256', Buffer.from(text), key).toString('base64url')}`;
 }
 
 function padding() {
@@ -120,7 +136,7 @@ function padding() {
 // Which of the provider's endpoints a path is.
 function endpoint(path) {
   if (path === '/.well-known/openid-configuration') return 'discovery';
-  return { '/jwks': 'keys', '/token': 'token', '/me': 'userinfo', '/auth': 'auth' }[path] ?? 'other';
+  return { '/jwks': 'keys', '/token': 'token', '/token/revocation': 'revocation', '/me': 'userinfo', '/auth': 'auth' }[path] ?? 'other';
 }
 
 function fail(kind, response) {
@@ -204,7 +220,7 @@ const actions = {
     build();
     return {};
   },
-  // Which endpoint fails how: {"token": "error"}; {} for none.
+  // Which endpoint fails how: {"token": "error"}; {"id_token": {"aud": …}} for other claims; {} for none.
   async fail(wanted) {
     failure = wanted;
     return {};

@@ -140,6 +140,46 @@ async fn a_provider_that_hangs_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn who_signs_in_at_a_provider_that_hangs_gets_a_page_in_bounded_time() {
+    let begun = Instant::now();
+    let callback = async {
+        let world = World::new();
+        come_back(&world, &json!({"token": "slow"})).await
+    };
+    let login = async {
+        let world = World::new();
+        world.idp.fail(&json!({"discovery": "slow"}));
+        begin(&world).await
+    };
+    let (callback, login) = tokio::join!(callback, login);
+    assert!(begun.elapsed().as_secs() < 12, "{:?}", begun.elapsed());
+    for answer in [callback, login] {
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.text());
+        let page = answer.text();
+        assert!(page.contains("not possible just now"), "{page}");
+        assert!(page.contains("/session/login?return_to=%2Fa"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_of_another_sign_in_or_for_another_client_lets_nobody_in() {
+    let world = World::new();
+    for claims in [
+        json!({"nonce": "A".repeat(43)}),
+        json!({"nonce": null}),
+        json!({"aud": "another"}),
+        json!({"aud": ["viewer", "another"], "azp": "another"}),
+        json!({"iss": "https://evil.net"}),
+    ] {
+        let answer = come_back(&world, &json!({ "id_token": claims })).await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{claims}: {}", answer.text());
+    }
+    // Signed anew, and nothing changed: all that was the claims'.
+    let same = json!({"id_token": {"sub": "ada"}});
+    assert_eq!(come_back(&world, &same).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
 async fn a_clock_that_is_off_by_minutes_lets_nobody_in_and_little_skew_does() {
     for (skew, status) in [
         (-600_i64, StatusCode::BAD_GATEWAY),
