@@ -25,7 +25,7 @@ pub use self::fetch::{FetchError, Fetcher, Fetching, HttpFetcher, Reach, Sending
 pub use self::forwarded::browser_address;
 pub use self::key_cache::{Absence, CacheLimits, KeyCache, KeyUnavailable, Stale};
 pub use self::keys::VerificationKeys;
-pub use self::provider::{Begun, Party, ProviderError, Providers, Renewed, Standing, standing};
+pub use self::provider::{Begun, Party, ProviderError, Providers, Refreshed, Standing, standing};
 use crate::clock::Clock;
 use crate::config::{Fronts, SignedFront};
 use crate::identity::dialect;

@@ -187,6 +187,14 @@ impl Ledger {
         })
     }
 
+    /// Until when a set is listed.
+    #[must_use]
+    pub fn until(&self, scope: &CookieScope, digest: SetDigest) -> Option<EpochSeconds> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.scope == *scope && entry.digest == digest)?;
+        Some(entry.expires)
+    }
+
     /// Whether anything is listed that `permitted` does not name.
     #[must_use]
     pub fn lists_others_than(&self, permitted: &[(CookieScope, SetDigest)]) -> bool {

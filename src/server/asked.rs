@@ -14,10 +14,10 @@ use super::record;
 use super::request::{Peer, RequestId, SiteUrl, check_site, ledger};
 use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
-use crate::access::{Grant, Refusal, decide};
+use crate::access::{Grant, Opened, Refusal, decide};
 use crate::authn::{AuthnError, Presented, agree, browser_address};
 use crate::clock::EpochSeconds;
-use crate::cookies::Ledger;
+use crate::cookies::{Ledger, SetDigest};
 use crate::identity::Identity;
 use crate::issuer::{self, IssueError, Issued};
 use crate::policy::BaseUrl;
@@ -226,6 +226,16 @@ impl Asked {
         ledger.renew(self.public_url().host(), &[], &[], self.now()).lines
     }
 
+    /// Until when this browser holds cookies for what is open, if it does.
+    pub(super) fn held_until(&self, identity: &Identity, opened: &Opened) -> Option<EpochSeconds> {
+        let config = &self.snapshot.config;
+        let mut distributions = config.distributions.iter();
+        let distribution = distributions.find(|distribution| distribution.base == opened.base)?;
+        let digest = SetDigest::of(identity, opened, config.keys.hash);
+        let until = ledger(&self.headers).until(&distribution.scope(&opened.prefix), digest)?;
+        (until > self.now()).then_some(until)
+    }
+
     /// Whether no other site made the browser ask for this page: its answer may carry cookies.
     pub(super) fn may_carry_lines(&self) -> bool {
         check_site(&self.method, &self.headers, self.public_url(), &[]).is_ok()
@@ -247,7 +257,8 @@ impl Asked {
 fn outcome_of(error: &ServeError) -> Outcome {
     match error {
         ServeError::Withdrawn { reason, .. } => outcome_of(reason),
-        ServeError::NotSignedIn | ServeError::LoginNotAuthenticated => Outcome::NotSignedIn,
+        error if error.is_nobody() => Outcome::NotSignedIn,
+        ServeError::LoginNotAuthenticated => Outcome::NotSignedIn,
         ServeError::Refusal(_) | ServeError::Issue(IssueError::NotCovered(_)) => Outcome::NoAccess,
         ServeError::Issue(IssueError::Overloaded) | ServeError::Busy => Outcome::Overloaded,
         ServeError::SignIn(error) if error.problem().status.is_server_error() => {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::pages;
 use super::request::{RequestId, is_navigation};
 use super::return_to::LeadsElsewhere;
-use super::sign_in_error::SignInError;
+use super::sign_in_error::{SignInError, SignInReason};
 use super::snapshot::NotSigning;
 use super::throttle::TooMany;
 use crate::access::Refusal;
@@ -197,6 +197,14 @@ impl ServeError {
             Self::SignIn(error) => error.problem().status == StatusCode::SERVICE_UNAVAILABLE,
             _ => false,
         }
+    }
+
+    /// Whether nobody is signed in, and nothing is wrong.
+    pub(super) const fn is_nobody(&self) -> bool {
+        matches!(
+            self,
+            Self::NotSignedIn | Self::SignIn(SignInError { reason: SignInReason::Unchecked, .. })
+        )
     }
 
     /// Where a page about this lets people sign in.

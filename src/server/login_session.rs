@@ -6,10 +6,11 @@
 
 use super::asked::Asked;
 use super::error::ServeError;
+use super::pages::ShownLogin;
 use super::request::{cookies, random_nonce};
 use super::sign_in;
 use super::sign_in_error::{SignInError, SignInReason};
-use crate::authn::{Party, ProviderError, Standing, standing};
+use crate::authn::{Party, ProviderError, Refreshed, Standing, standing};
 use crate::config::{LoginFront, Provider};
 use crate::cookies::sealed::Nonce;
 use crate::cookies::{Attempt, Held, LoginSession, Sealing};
@@ -65,6 +66,28 @@ impl Asked {
         }
     }
 
+    /// Why nobody is signed in: a session that nothing renewed is only to be checked again.
+    pub(super) fn nobody_is_signed_in(&self) -> ServeError {
+        let Ok(Some((front, Held::Session(session)))) = self.held_session() else {
+            return ServeError::NotSignedIn;
+        };
+        match standing(&session, front, self.public_url().host(), self.now()) {
+            Standing::Unchecked => SignInError::from(SignInReason::Unchecked).into(),
+            _ => ServeError::NotSignedIn,
+        }
+    }
+
+    /// What the page about a person says of their session here.
+    pub(super) fn shown_login(&self) -> Option<ShownLogin<'_>> {
+        let Ok(Some((front, Held::Session(session)))) = self.held_session() else { return None };
+        let provider = front.provider(&session.provider, self.public_url().host())?;
+        let end = session.signed_in.plus(front.lifetime);
+        Some(ShownLogin {
+            provider: &provider.title,
+            renewable_until: session.refresh_token.is_some().then_some(end),
+        })
+    }
+
     /// The session that the browser holds, opened and not judged.
     pub(super) fn held_session(&self) -> Result<Option<(&LoginFront, Held)>, SignInError> {
         let Some(front) = self.login_front() else { return Ok(None) };
@@ -96,7 +119,7 @@ impl Asked {
             return Ok(self.nobody());
         };
         match self.ask_again(provider, session).await {
-            Ok(renewed) => self.take_renewed(front, provider, renewed),
+            Ok(refreshed) => self.take(front, provider, refreshed),
             Err(error @ (ProviderError::Ended | ProviderError::Swapped)) => {
                 let reason = SignInReason::Provider(error).into();
                 Err(ServeError::SignIn(reason).with_lines(self.session_removal()))
@@ -115,20 +138,20 @@ impl Asked {
         &self,
         provider: &Provider,
         session: LoginSession,
-    ) -> Result<crate::authn::Renewed, ProviderError> {
+    ) -> Result<Refreshed, ProviderError> {
         let redirect_uri = self.redirect_uri(provider);
         let party = self.party(provider, &redirect_uri)?;
         let host = self.public_url().authority();
         self.state.providers().renew(party, session, host).await
     }
 
-    fn take_renewed(
+    fn take(
         &self,
         front: &LoginFront,
         provider: &Provider,
-        renewed: crate::authn::Renewed,
+        refreshed: Refreshed,
     ) -> Result<Renewed, ServeError> {
-        let crate::authn::Renewed { session, nonce, problem } = renewed;
+        let Refreshed { session, nonce, problem } = refreshed;
         let lines = self.session_lines(front, &session, nonce)?;
         let standing = standing(&session, front, self.public_url().host(), self.now());
         let identity = match standing {

@@ -54,37 +54,72 @@ pub(super) fn choose(choices: &[(String, &str)]) -> Response {
 pub(super) struct Shown<'a> {
     /// The person.
     pub(super) identity: &'a Identity,
-    /// What is open.
-    pub(super) opened: &'a [Opened],
+    /// Their session, if our own sign-in vouches for them.
+    pub(super) login: Option<ShownLogin<'a>>,
+    /// What is open, and until when this browser has cookies for it.
+    pub(super) opened: &'a [(&'a Opened, Option<EpochSeconds>)],
     /// What is not, and why.
     pub(super) withheld: &'a [String],
 }
 
+/// What it says of a session of our own sign-in.
+pub(super) struct ShownLogin<'a> {
+    /// The provider's title.
+    pub(super) provider: &'a str,
+    /// Until when the session can be renewed, if it can.
+    pub(super) renewable_until: Option<EpochSeconds>,
+}
+
 /// A page about the person who is signed in.
 pub(super) fn session(shown: &Shown<'_>) -> Response {
-    let Shown { identity, opened, withheld } = shown;
-    let mut body = format!("<h1>You are signed in</h1>{}", person(identity));
+    let Shown { identity, login, opened, withheld } = shown;
+    let mut body = format!("<h1>You are signed in</h1>{}", person(identity, login.as_ref()));
     body.push_str("<h2>Open to you</h2>");
     if opened.is_empty() {
         body.push_str(
             "<p>Nothing yet. Ask the person who runs this viewer to add you to a group.</p>",
         );
     } else {
-        body.push_str(&list(opened.iter().map(open_part)));
-        body.push_str("<p>Opening the viewer renews them, for as long as you are signed in.</p>");
+        let in_browser = identity.front != Front::Bearer;
+        let part = |(part, until): &(&Opened, _)| open_part(part, *until, in_browser);
+        body.push_str(&list(opened.iter().map(part)));
+        body.push_str(&renewal(identity.front, login.as_ref()));
     }
     if !withheld.is_empty() {
         body.push_str("<h2>Not open, and why</h2>");
         body.push_str(&list(withheld.iter().map(|reason| escape(reason))));
     }
-    body.push_str(
-        "<form method=\"post\" action=\"/session/logout\"><button>Sign out</button></form>\
-         <p><a href=\"/\">Back to the viewer</a></p>",
-    );
+    // A token is signed out of where it comes from.
+    if identity.front != Front::Bearer {
+        body.push_str(
+            "<form method=\"post\" action=\"/session/logout\"><button>Sign out</button></form>",
+        );
+    }
+    body.push_str("<p><a href=\"/\">Back to the viewer</a></p>");
     page("You are signed in", &body)
 }
 
-fn person(identity: &Identity) -> String {
+/// What keeps cookies fresh, and for how long.
+fn renewal(front: Front, login: Option<&ShownLogin<'_>>) -> String {
+    if front == Front::Bearer {
+        return "<p>Whoever has the token gets cookies by <code>POST /session/cookies</code>, for as \
+                long as the token is good.</p>"
+            .to_owned();
+    }
+    let end = login.and_then(|login| login.renewable_until).map(moment);
+    let further = end.map_or_else(String::new, |end| {
+        format!(
+            " A viewer that renews them by itself (<code>POST /session/cookies</code>) has you vouched \
+             for anew, until {end} at the longest. Otherwise sign in again then: mostly nothing is asked \
+             of you."
+        )
+    });
+    format!(
+        "<p>Opening the viewer renews cookies, for as long as you are vouched for.{further}</p>"
+    )
+}
+
+fn person(identity: &Identity, login: Option<&ShownLogin<'_>>) -> String {
     let mut html = String::from("<dl>");
     let mut row = |term: &str, html_of_value: &str| {
         let _ = write!(html, "<div><dt>{term}</dt><dd>{html_of_value}</dd></div>");
@@ -96,7 +131,9 @@ fn person(identity: &Identity) -> String {
     row("Subject", &format!("<code>{}</code>", escape(identity.subject.as_str())));
     let groups: Vec<String> = identity.groups.iter().map(|group| escape(group)).collect();
     row("Groups", if groups.is_empty() { "none".to_owned() } else { groups.join(", ") }.as_str());
-    row("Vouched for by", vouched_for_by(identity.front));
+    let front = vouched_for_by(identity.front);
+    let provider = login.map(|login| format!("{}, by {front}", escape(login.provider)));
+    row("Vouched for by", provider.as_deref().unwrap_or(front));
     row("Vouched for until", &moment(identity.expires));
     html.push_str("</dl>");
     html
@@ -115,9 +152,14 @@ const fn vouched_for_by(front: Front) -> &'static str {
     }
 }
 
-fn open_part(opened: &Opened) -> String {
+fn open_part(opened: &Opened, until: Option<EpochSeconds>, in_browser: bool) -> String {
     let lifetime = opened.lifetime;
-    format!("<code>{}</code>, for {lifetime} at a time", escape(&opened.resource()))
+    let held = match until.map(moment) {
+        Some(until) => format!("; this browser has cookies until {until}"),
+        None if in_browser => "; this browser has no cookies for it now".to_owned(),
+        None => String::new(),
+    };
+    format!("<code>{}</code>, for {lifetime} at a time{held}", escape(&opened.resource()))
 }
 
 /// `2026-01-01 18:00:00 UTC`, and for machines as RFC 3339 has it.

@@ -9,10 +9,11 @@ use super::error::ServeError;
 use super::request::RequestId;
 use super::throttle::TooMany;
 use crate::access::Opened;
+use crate::authn::ProviderError;
 use crate::identity::Identity;
 use crate::issuer::Issued;
 use crate::signing::KeyPairId;
-use crate::telemetry::ACCESS;
+use crate::telemetry::{ACCESS, OPERATION};
 
 pub(super) fn issued(
     id: &RequestId,
@@ -54,6 +55,18 @@ pub(super) fn signed_in(id: &RequestId, identity: &Identity, provider: &str) {
         subject = ?identity.subject.as_str(),
         email = ?identity.email.as_ref().map_or("", |email| email.address()),
         "signed in"
+    );
+}
+
+/// Somebody has signed out, and a copy of their session can be renewed all the same.
+pub(super) fn unrevoked(id: &RequestId, provider: &str, problem: &ProviderError) {
+    tracing::warn!(
+        target: OPERATION,
+        event = "session.unrevoked",
+        request_id = %id,
+        provider,
+        problem = ?problem.to_string(),
+        "a refresh token could not be revoked at its provider after sign-out"
     );
 }
 

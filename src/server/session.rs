@@ -18,7 +18,7 @@ use crate::authn::agree;
 use crate::clock::EpochSeconds;
 use crate::config::LogoutUrl;
 use crate::cookies::expire_load_balancer_session;
-use crate::identity::{Email, Identity};
+use crate::identity::{Email, Front, Identity};
 use crate::issuer::Issued;
 
 /// What a query may hold, each once.
@@ -37,7 +37,7 @@ type Wished = Result<Query<Wishes>, QueryRejection>;
 pub(super) async fn show(asked: Asked) -> Response {
     let shown = match describe(&asked).await {
         // Asking who I am is no attempt at anything, so "nobody" leaves no record.
-        Err(nobody @ ServeError::NotSignedIn) => {
+        Err(nobody) if nobody.is_nobody() => {
             return nobody.into_answer(&asked.headers, &asked.id);
         }
         outcome => outcome,
@@ -72,7 +72,7 @@ pub(super) async fn logout(asked: Asked, wishes: Wished) -> Response {
 }
 
 async fn describe(asked: &Asked) -> Result<Response, ServeError> {
-    let identity = asked.identity().await?.ok_or(ServeError::NotSignedIn)?;
+    let identity = asked.identity().await?.ok_or_else(|| asked.nobody_is_signed_in())?;
     let granted = asked.decide(&identity);
     let opened = granted.as_ref().map(Grant::opened).unwrap_or_default();
     let withheld: Vec<String> = match &granted {
@@ -80,7 +80,11 @@ async fn describe(asked: &Asked) -> Result<Response, ServeError> {
         Err(refusal) => vec![refusal.to_string()],
     };
     if prefers_html(&asked.headers) {
-        let shown = pages::Shown { identity: &identity, opened, withheld: &withheld };
+        let held = |part| asked.held_until(&identity, part);
+        let opened: Vec<_> = opened.iter().map(|part| (part, held(part))).collect();
+        let login = (identity.front == Front::Login).then(|| asked.shown_login()).flatten();
+        let shown =
+            pages::Shown { identity: &identity, login, opened: &opened, withheld: &withheld };
         return Ok(pages::session(&shown));
     }
     let mut rules: Vec<&String> = opened.iter().flat_map(|part| &part.rules).collect();
@@ -125,7 +129,7 @@ async fn issue_to(
     wanted: Option<&url::Url>,
     return_to: Option<String>,
 ) -> Result<Response, ServeError> {
-    let identity = identity.ok_or(ServeError::NotSignedIn)?;
+    let identity = identity.ok_or_else(|| asked.nobody_is_signed_in())?;
     if script::is_script(&asked.headers, &identity) {
         let format = script::Format::asked_for(&asked.headers)?;
         let issued = asked.issue(&identity, wanted).await?;
@@ -169,7 +173,7 @@ async fn log_out(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> 
     }
     // Whoever's credential cannot be believed may sign out all the same.
     let vouching = asked.identity().await.ok().flatten().map(|identity| identity.front);
-    let own = sign_in::sign_out_url(asked).await;
+    let own = sign_in::sign_out(asked).await;
     let onward = fronts.logout_url(vouching, public_url.host()).map(LogoutUrl::as_str);
     let onward = own.as_ref().map(url::Url::as_str).or(onward);
     lines.extend(asked.sign_out_lines());

@@ -7,6 +7,8 @@
 //!
 //! A sign-in always makes a new session, whatever the browser held before.
 
+use std::time::Duration;
+
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -28,6 +30,9 @@ use crate::identity::Identity;
 
 /// What paths of callbacks begin with; the provider's name follows.
 pub(super) const CALLBACK: &str = "/session/callback/";
+
+/// For how long signing out waits until the provider has revoked the refresh token.
+const LONGEST_WAIT_TO_REVOKE: Duration = Duration::from_secs(2);
 
 /// What a provider sends back (RFC 6749 section 4.1.2, RFC 9207), each once. What else some send along is
 /// not looked at.
@@ -196,16 +201,31 @@ async fn enter(
     Ok(with_lines(see_other(&path), &lines))
 }
 
-/// Where the browser goes to sign out at the provider as well; nowhere where that is not offered, or
-/// cannot be found out just now.
-pub(super) async fn sign_out_url(asked: &Asked) -> Option<Url> {
+/// Revokes the session's refresh token, and returns where the browser goes to sign out at the provider as
+/// well; nowhere where that is not offered, or cannot be found out just now.
+pub(super) async fn sign_out(asked: &Asked) -> Option<Url> {
     let Ok(Some((front, Held::Session(session)))) = asked.held_session() else { return None };
     let provider = front.provider(&session.provider, asked.public_url().host())?;
     if provider.issuer != session.issuer || provider.client != session.client {
         return None;
     }
     let back = format!("{}/", asked.public_url());
-    asked.state.providers().end_session_url(provider, &session, &back).await.ok().flatten()
+    let url = asked.state.providers().end_session_url(provider, &session, &back);
+    let (url, ()) = tokio::join!(url, revoke(asked, provider, &session));
+    url.ok().flatten()
+}
+
+/// Who signs out waits for a short while only; the provider is told all the same.
+async fn revoke(asked: &Asked, provider: &Provider, session: &LoginSession) {
+    let (providers, id) = (asked.state.providers().clone(), asked.id.clone());
+    let secret = asked.snapshot.secrets.client(provider).cloned();
+    let (provider, session) = (provider.clone(), session.clone());
+    let telling = tokio::spawn(async move {
+        if let Err(problem) = providers.revoke(&provider, secret.as_ref(), &session).await {
+            record::unrevoked(&id, &provider.name, &problem);
+        }
+    });
+    let _ = tokio::time::timeout(LONGEST_WAIT_TO_REVOKE, telling).await;
 }
 
 /// To another site, with a GET.

@@ -35,6 +35,9 @@ pub(super) enum SignInReason {
     /// The provider answered with an error.
     #[error("the provider answered {0:?}")]
     Declined(String),
+    /// The provider was not asked for too long whether the session may go on.
+    #[error("the provider was not asked for too long whether the session may go on")]
+    Unchecked,
     /// The provider does not vouch for the person.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -78,6 +81,7 @@ impl SignInError {
                 over("The answer does not come from the provider that was asked.")
             }
             SignInReason::Declined(code) => declined(code),
+            SignInReason::Unchecked => unchecked(),
             SignInReason::Provider(error) => of_provider(error),
             SignInReason::TooLarge(_) => too_large(),
         }
@@ -101,6 +105,16 @@ fn of_provider(error: &ProviderError) -> Problem {
              this viewer finds the reason in the log, under this request's number.",
         ),
     }
+}
+
+fn unchecked() -> Problem {
+    say(
+        StatusCode::UNAUTHORIZED,
+        "session-unchecked",
+        "Your session must be checked again",
+        "It was not renewed for some time. Sign in again, at /session/login: mostly nothing is asked of you. \
+         A page's script renews it by POST /session/cookies.",
+    )
 }
 
 fn too_large() -> Problem {

@@ -47,7 +47,7 @@ const NAVIGATES: (&str, &str) = ("sec-fetch-mode", "navigate");
 const SILENCE: Duration = Duration::from_millis(700);
 
 /// What this thread writes to the log, in the form that is the default.
-struct Log {
+pub(crate) struct Log {
     lines: Lines,
     _writing: DefaultGuard,
 }
@@ -67,7 +67,7 @@ impl io::Write for Lines {
 }
 
 impl Log {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber =
@@ -76,7 +76,7 @@ impl Log {
     }
 
     /// What was written since the last time.
-    fn take(&self) -> String {
+    pub(crate) fn take(&self) -> String {
         String::from_utf8(std::mem::take(&mut *self.lines.0.lock().unwrap())).unwrap()
     }
 }

@@ -91,6 +91,21 @@ async fn a_script_gets_the_summary_and_its_cookies_as_json() {
 }
 
 #[tokio::test]
+async fn the_page_about_a_token_offers_no_sign_out_and_says_how_cookies_are_had() {
+    let scripts = Scripts::new();
+    let request = bare(Method::GET, "/session")
+        .header("authorization", format!("Bearer {}", scripts.token(&["lab-a"])))
+        .header("accept", "text/html");
+    let page = scripts.app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(page.status, 200);
+    let html = page.text();
+    assert!(html.contains("a bearer token") && html.contains("POST /session/cookies"), "{html}");
+    for untrue in ["Sign out", "Opening the viewer", "this browser"] {
+        assert!(!html.contains(untrue), "{untrue}: {html}");
+    }
+}
+
+#[tokio::test]
 async fn one_set_as_text_is_one_header_line() {
     let scripts = Scripts::new();
     let answer = scripts.ask("/session/cookies", &[("accept", "text/plain")]).await;

@@ -6,4 +6,6 @@ mod flow;
 mod many;
 mod process;
 mod refresh;
+mod shown;
+mod signing_out;
 pub(crate) mod world;

@@ -13,16 +13,17 @@ use url::Url;
 
 use crate::config::Provider;
 
-/// What RFC 9207 adds.
+/// What RFC 9207 and RFC 8414 add.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-struct Rfc9207 {
+struct Additions {
     authorization_response_iss_parameter_supported: Option<bool>,
+    revocation_endpoint: Option<Url>,
 }
 
-impl AdditionalProviderMetadata for Rfc9207 {}
+impl AdditionalProviderMetadata for Additions {}
 
 type Metadata = ProviderMetadata<
-    LogoutProviderMetadata<Rfc9207>,
+    LogoutProviderMetadata<Additions>,
     CoreAuthDisplay,
     CoreClientAuthMethod,
     CoreClaimName,
@@ -46,6 +47,8 @@ pub(super) struct Document {
     pub(super) keys: Url,
     /// Where people sign out; and the type that the request is made of.
     pub(super) end_session: Option<EndSessionUrl>,
+    /// Where tokens are revoked (RFC 7009).
+    pub(super) revocation: Option<Url>,
     /// Whether the client's secret may be sent in a header.
     pub(super) secret_in_header: bool,
     /// Whether it may be sent in the body.
@@ -93,6 +96,8 @@ impl Document {
         let userinfo =
             metadata.userinfo_endpoint().map(|url| check("userinfo_endpoint", url.url()));
         let userinfo = userinfo.transpose()?;
+        let revocation = logout.additional_metadata.revocation_endpoint.as_ref();
+        let revocation = revocation.map(|url| check("revocation_endpoint", url)).transpose()?;
         let methods = metadata.token_endpoint_auth_methods_supported();
         // The default of `OpenID` Connect Discovery section 3.
         let takes = |method, default| methods.map_or(default, |methods| methods.contains(&method));
@@ -108,6 +113,7 @@ impl Document {
             secret_in_body: takes(CoreClientAuthMethod::ClientSecretPost, false),
             keys: check("jwks_uri", metadata.jwks_uri().url())?,
             end_session,
+            revocation,
             names_issuer: logout.additional_metadata.authorization_response_iss_parameter_supported
                 == Some(true),
         })
@@ -141,7 +147,7 @@ mod tests {
     fn a_document_of_the_least_is_enough() {
         let read = parse(&document()).unwrap();
         assert_eq!(read.token.as_str(), "https://idp.example.org/token");
-        assert!(read.end_session.is_none() && !read.names_issuer);
+        assert!(read.end_session.is_none() && read.revocation.is_none() && !read.names_issuer);
         assert!(read.secret_in_header && !read.secret_in_body);
     }
 
@@ -156,9 +162,13 @@ mod tests {
 
     #[test]
     fn endpoints_are_https_at_hosts_by_name() {
-        for endpoint in
-            ["authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"]
-        {
+        for endpoint in [
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+            "end_session_endpoint",
+            "revocation_endpoint",
+        ] {
             for url in [
                 "http://idp.example.org/x",
                 "https://169.254.169.254/x",

@@ -95,3 +95,4 @@ pub(super) const DOCUMENT: &str = "discovery document";
 pub(super) const KEYS: &str = "keys";
 pub(super) const TOKENS: &str = "token endpoint";
 pub(super) const USERINFO: &str = "userinfo endpoint";
+pub(super) const REVOCATION: &str = "revocation endpoint";

@@ -1,16 +1,17 @@
 //! Our own sign-in, as far as it talks to providers: `OpenID` Connect's authorization code flow with
-//! PKCE, state and nonce; refresh; userinfo; RP-initiated logout.
+//! PKCE, state and nonce; refresh; userinfo; RP-initiated logout, and revocation of the refresh token.
 //!
 //! Nothing of a sign-in is remembered here: what it needs later goes to the browser, sealed
 //! ([`crate::cookies::Attempt`]). What is remembered, within bounds, is what would be asked again: discovery
 //! documents, keys, and for half a minute the outcome of a refresh.
 //!
-//! Sources: `OpenID` Connect Core 1.0, Discovery 1.0 and RP-Initiated Logout 1.0; RFC 7636 (PKCE), RFC 9207
-//! (`iss` in the answer), RFC 9700 (best current practice).
+//! Sources: `OpenID` Connect Core 1.0, Discovery 1.0 and RP-Initiated Logout 1.0; RFC 7636 (PKCE), RFC 7009
+//! (revocation), RFC 9207 (`iss` in the answer), RFC 9700 (best current practice).
 
 mod document;
 mod error;
 mod flights;
+mod revocation;
 mod session;
 mod tokens;
 
@@ -62,7 +63,7 @@ struct Shared {
     fetcher: Arc<dyn Fetcher>,
     documents: KeyCache<Document>,
     keys: VerificationKeys,
-    refreshes: Flights<Result<Renewed, ProviderError>>,
+    refreshes: Flights<Result<Refreshed, ProviderError>>,
     exchanges: Arc<Semaphore>,
 }
 
@@ -89,7 +90,7 @@ pub struct Party<'a> {
 /// A session whose refresh token was used, and the nonce to seal it with: all askers get the same bytes,
 /// so that cookies of answers that cross fit together.
 #[derive(Clone, Debug)]
-pub struct Renewed {
+pub struct Refreshed {
     /// The session.
     pub session: LoginSession,
     /// The nonce.
@@ -198,7 +199,7 @@ impl Providers {
         party: Party<'_>,
         session: LoginSession,
         host: &str,
-    ) -> Result<Renewed, ProviderError> {
+    ) -> Result<Refreshed, ProviderError> {
         let (providers, now) = (self.clone(), self.0.clock.now());
         let mark = mark(&session, host);
         let (provider, secret) = (party.provider.clone(), party.secret.cloned());
@@ -216,7 +217,7 @@ impl Providers {
         &self,
         party: Party<'_>,
         session: LoginSession,
-    ) -> Result<Renewed, ProviderError> {
+    ) -> Result<Refreshed, ProviderError> {
         let document = self.document(party.provider).await?;
         let client = TokenClient::new(party.provider, &document, party.secret, party.redirect_uri)?;
         let held = session.refresh_token.as_ref().ok_or(ProviderError::Ended)?;
@@ -234,7 +235,7 @@ impl Providers {
         };
         let mut nonce = Nonce::default();
         SystemRandom::new().fill(&mut nonce).map_err(|_| ProviderError::Cut)?;
-        Ok(Renewed { session, nonce, problem })
+        Ok(Refreshed { session, nonce, problem })
     }
 
     /// Writes into a session what new tokens say of its person.

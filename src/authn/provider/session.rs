@@ -33,15 +33,18 @@ pub fn standing(
     if !in_time || provider.issuer != session.issuer || provider.client != session.client {
         return Standing::Over;
     }
-    let Some(identity) = identify(session, provider, end) else { return Standing::Over };
     let due = session.checked.plus(front.recheck);
+    let unchecked = due.plus(front.grace);
+    // Unless the provider is asked, the person is believed no longer than that.
+    let expires = if session.refresh_token.is_some() { end.min(unchecked) } else { end };
+    let Some(identity) = identify(session, provider, expires) else { return Standing::Over };
     // A check in the future was noted by such a machine; it is made again.
     let noted_wrong = session.checked.since(now) > crate::identity::CLOCK_SKEW_SECONDS;
     match () {
         () if session.refresh_token.is_none() => Standing::Good(identity),
         () if noted_wrong => Standing::Unchecked,
         () if now < due => Standing::Good(identity),
-        () if now < due.plus(front.grace) => Standing::Due(identity),
+        () if now < unchecked => Standing::Due(identity),
         () => Standing::Unchecked,
     }
 }
@@ -101,9 +104,24 @@ mod tests {
     }
 
     #[test]
+    fn a_person_is_vouched_for_until_a_check_is_missed_or_the_session_ends() {
+        let until = |session: &LoginSession, now| match standing(session, &login(), HOST, now) {
+            Standing::Good(identity) | Standing::Due(identity) => identity.expires,
+            other => panic!("{other:?}"),
+        };
+        for now in [NOW, NOW.plus(4499)] {
+            assert_eq!(until(&session(), now), NOW.plus(4500));
+        }
+        let late = LoginSession { checked: NOW.plus(43_000), ..session() };
+        assert_eq!(until(&late, NOW.plus(43_000)), NOW.plus(43_200));
+    }
+
+    #[test]
     fn a_session_that_cannot_be_checked_lasts_for_its_lifetime() {
         let alone = LoginSession { refresh_token: None, ..session() };
         let at = |seconds| standing(&alone, &login(), HOST, NOW.plus(seconds));
+        let Standing::Good(identity) = at(0) else { panic!("{:?}", at(0)) };
+        assert_eq!(identity.expires, NOW.plus(43_200));
         assert!(matches!(at(43_199), Standing::Good(_)));
         assert_eq!(at(43_200), Standing::Over);
     }

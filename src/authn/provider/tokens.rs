@@ -70,21 +70,10 @@ impl TokenClient {
             .set_token_uri(TokenUrl::from_url(document.token.clone()))
             .set_redirect_uri(RedirectUrl::new(redirect_uri.to_owned()).map_err(wrong)?);
         if let Some(secret) = secret {
-            let offered = (document.secret_in_header, document.secret_in_body);
-            let in_body = match (provider.authentication, offered) {
-                (Some(way), _) => way == ClientAuthentication::Post,
-                (None, (true, _)) => false,
-                (None, (false, true)) => true,
-                (None, (false, false)) => {
-                    let reason = "it takes secrets neither by client_secret_basic nor by \
-                                  client_secret_post";
-                    return Err(ProviderError::Unusable {
-                        what: TOKENS,
-                        reason: reason.to_owned(),
-                    });
-                }
+            let way = match secret_goes(provider, document)? {
+                ClientAuthentication::Basic => AuthType::BasicAuth,
+                ClientAuthentication::Post => AuthType::RequestBody,
             };
-            let way = if in_body { AuthType::RequestBody } else { AuthType::BasicAuth };
             endpoint = endpoint
                 .set_client_secret(ClientSecret::new(secret.expose().to_owned()))
                 .set_auth_type(way);
@@ -144,6 +133,24 @@ impl Tokens {
             refresh: answer.refresh_token().map(|token| Secret::new(token.secret().clone())),
             access: answer.access_token().clone(),
             id: answer.extra_fields().id_token.clone(),
+        }
+    }
+}
+
+/// How the client's secret is sent to a provider.
+pub(super) fn secret_goes(
+    provider: &Provider,
+    document: &Document,
+) -> Result<ClientAuthentication, ProviderError> {
+    let offered = (document.secret_in_header, document.secret_in_body);
+    match (provider.authentication, offered) {
+        (Some(way), _) => Ok(way),
+        (None, (true, _)) => Ok(ClientAuthentication::Basic),
+        (None, (false, true)) => Ok(ClientAuthentication::Post),
+        (None, (false, false)) => {
+            let reason =
+                "it takes secrets neither by client_secret_basic nor by client_secret_post";
+            Err(ProviderError::Unusable { what: TOKENS, reason: reason.to_owned() })
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Asking the provider again: when, how often, and what becomes of the session.
 
 use axum::http::{Method, StatusCode};
+use edgemint::clock::Clock as _;
 use edgemint::server::router;
 use serde_json::json;
 use tower::ServiceExt as _;
@@ -265,6 +266,46 @@ async fn a_new_refresh_token_is_not_lost_though_the_rest_of_the_answer_cannot_be
     world.clock.advance(31);
     let after = browser.renew().await;
     assert_eq!(after.status, StatusCode::OK, "{}", after.text());
+}
+
+#[tokio::test]
+async fn a_session_that_nothing_renews_says_when_it_must_be_checked_again_and_then_that_it_must() {
+    let world = World::new();
+    let mut browser = world.browser();
+    browser.sign_in("ada").await;
+    let until = |seconds| json!(world.clock.now().plus(seconds).to_string());
+    let missed = until(RECHECK + GRACE);
+    world.clock.advance(RECHECK + GRACE - 1);
+    let session = browser.script(Method::GET, "/session").await.json();
+    assert_eq!(session["until"], missed);
+    world.clock.advance(1);
+    for path in ["/session", "/session/cookies"] {
+        let refused = browser.script(Method::GET, path).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(refused.json()["type"], "urn:edgemint:problem:session-unchecked", "{path}");
+    }
+    let page = browser.open("/session").await;
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    assert!(page.text().contains("must be checked again"), "{}", page.text());
+    assert!(page.text().contains("href=\"/session/login\""), "{}", page.text());
+    // The link leads back in, and the provider, which knows the person, asks nothing.
+    let begun = browser.open("/session/login").await;
+    let path = browser.through_provider(begun.header("location"), "nobody").await;
+    assert_eq!(browser.come_back(&path).await.status, StatusCode::SEE_OTHER);
+    let session = browser.script(Method::GET, "/session").await.json();
+    assert_eq!((&session["subject"], &session["until"]), (&json!("ada"), &until(RECHECK + GRACE)));
+}
+
+#[tokio::test]
+async fn a_session_that_nothing_renews_is_renewed_by_a_post() {
+    let world = World::new();
+    let mut browser = world.browser();
+    browser.sign_in("ada").await;
+    world.clock.advance(RECHECK + GRACE);
+    assert_eq!(browser.renew().await.status, StatusCode::OK);
+    let session = browser.script(Method::GET, "/session").await.json();
+    let missed = world.clock.now().plus(RECHECK + GRACE);
+    assert_eq!(session["until"], json!(missed.to_string()));
 }
 
 #[tokio::test]
