@@ -64,7 +64,7 @@ impl Site {
         let key_address = keys.address();
         tokio::spawn(serve_public_keys(keys, vec![claims.clone()], std::future::pending()));
         let issuer = serve_jwks(access.jwks_json()).await;
-        let (port, admin) = (free_port().await, free_port().await);
+        let [port, admin] = free_ports().await;
         let folder = tempfile::tempdir().unwrap();
         Folder::new(folder.path().join("keys"))
             .import(&"K2TESTKEY".parse().unwrap(), &rsa_pem(), SystemClock.now())
@@ -251,8 +251,10 @@ fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-async fn free_port() -> u16 {
-    LoopbackListener::bind(0).await.unwrap().port()
+/// Two ports, held until both are known, or they might be one.
+async fn free_ports() -> [u16; 2] {
+    let held = [LoopbackListener::bind(0).await.unwrap(), LoopbackListener::bind(0).await.unwrap()];
+    held.map(|listener| listener.port())
 }
 
 async fn serve_jwks(jwks: String) -> String {

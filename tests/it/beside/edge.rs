@@ -225,7 +225,7 @@ async fn the_quick_start_without_a_load_balancer_leads_to_cookies_and_data() {
 
     let (way, page) = ada.walk(&edge.url("/session/login"), "ada").await;
     assert!(way[1].as_str().starts_with(&edge.idp.issuer), "{way:?}");
-    let callback = edge.url("/session/callback");
+    let callback = edge.url("/session/callback/lab");
     let asked = way[1].query_pairs().find(|(name, _)| name == "redirect_uri").unwrap().1;
     assert_eq!(asked, callback);
     assert!(way.iter().any(|url| url.as_str().starts_with(&format!("{callback}?"))), "{way:?}");
