@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use aws_sdk_ssm::types::ParameterType;
 use edgemint::clock::EpochSeconds;
 use edgemint::config::{DEFAULT_KMS_KEY, KeyGroupId, ParameterPath};
 use edgemint::keystore::cloudfront::KeyGroup;
-use edgemint::keystore::{Aws, Keystore, KeystoreError, ParameterStore, ProblemKind};
+use edgemint::keystore::{Aws, Keystore, KeystoreError, ParameterStore, ProblemKind, fetch_secret};
 use edgemint::signing::{KeyKind, PrivateKey, generate_pem};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,7 +39,7 @@ struct AccessKey {
 
 #[test]
 fn the_linter_of_policies_finds_nothing() {
-    let wrong = SERVICE.replace("ssm:GetParameter\"", "ssm:GetParameterz\"");
+    let wrong = SERVICE.replacen("ssm:GetParameter\"", "ssm:GetParameterz\"", 1);
     let requests = [SERVICE, ADMIN, &wrong].map(|policy| json!({ "policy": policy }));
     let found: Vec<Findings> = Tool::python("policy_lint.py").ask_all(&requests);
     assert_eq!(found[0].findings, [""; 0], "service.json");
@@ -70,7 +71,8 @@ fn no_policy_reaches_beyond_its_path_where_aws_can_tell() {
         }
         let of_kms = actions.iter().any(|action| prefix(action) == "kms");
         let context = &statement["Condition"]["StringLike"]["kms:EncryptionContext:PARAMETER_ARN"];
-        assert_eq!(of_kms, context.as_str().is_some_and(|arn| arn.ends_with("/keys/*")));
+        let own = |arn: &str| arn.ends_with("/prod/keys/*") || arn.ends_with("/prod/secrets/*");
+        assert_eq!(of_kms, context.as_str().is_some_and(own));
     }
 }
 
@@ -101,6 +103,7 @@ async fn the_service_follows_and_the_admin_changes_a_ring_with_these_policies() 
     let elsewhere = open(&url, &keys[1], "/edgemint/other").await;
     denied(elsewhere.put_key(&imported.fingerprint, &pem).await, "ssm:PutParameter");
 
+    secrets_of_sign_in_are_the_services_to_read(&stack, &keys).await;
     publishing_needs_the_admins_policy(&stack, &keys).await;
 
     let mut changed = ring.ring.clone();
@@ -111,6 +114,24 @@ async fn the_service_follows_and_the_admin_changes_a_ring_with_these_policies() 
     admin.clean().await.unwrap();
     admin.destroy_key(&imported.fingerprint).await.unwrap();
     assert_eq!(admin.keys().await.unwrap(), []);
+}
+
+async fn secrets_of_sign_in_are_the_services_to_read(stack: &MiniStack, keys: &[AccessKey]) {
+    let url = stack.url();
+    let root = aws_sdk_ssm::Client::new(&config_as(&url, "123456789012", "root"));
+    for name in ["/edgemint/prod/secrets/lab", "/edgemint/prod/other"] {
+        let put = root.put_parameter().name(name).value("hunter2");
+        put.r#type(ParameterType::SecureString).send().await.unwrap();
+    }
+    let fetch = async |key: &AccessKey, name: &str| {
+        let aws = Aws::with(config_as(&url, &key.access_key_id, &key.secret_access_key));
+        fetch_secret(&ParameterPath::parse(name).unwrap(), &aws).await
+    };
+    let (service, admin) = (&keys[0], &keys[1]);
+    let secret = fetch(service, "/edgemint/prod/secrets/lab").await.unwrap();
+    assert_eq!(secret.expose(), "hunter2");
+    denied(fetch(admin, "/edgemint/prod/secrets/lab").await, "ssm:GetParameter");
+    denied(fetch(service, "/edgemint/prod/other").await, "ssm:GetParameter");
 }
 
 async fn publishing_needs_the_admins_policy(stack: &MiniStack, keys: &[AccessKey]) {
