@@ -9,6 +9,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, UnboundKey};
+use aws_lc_rs::digest::{self, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
@@ -92,6 +93,17 @@ impl CookieKey {
         Zeroizing::new(URL_SAFE_NO_PAD.encode(self.0.as_slice()))
     }
 
+    /// A name for the key that may be shown: the first eight hexadecimal digits of a digest of it.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let mut text = digest::Context::new(&SHA256);
+        text.update(b"edgemint cookie key\0");
+        text.update(self.0.as_slice());
+        let digest = text.finish();
+        let start = digest.as_ref().first_chunk().copied().unwrap_or_default();
+        format!("{:08x}", u32::from_be_bytes(start))
+    }
+
     fn cipher(&self) -> Option<LessSafeKey> {
         UnboundKey::new(&AES_256_GCM, self.0.as_slice()).ok().map(LessSafeKey::new)
     }
@@ -131,6 +143,23 @@ impl CookieKeys {
     #[must_use]
     pub fn first(&self) -> &CookieKey {
         &self.0[0]
+    }
+
+    /// The key that only opens, if there is one.
+    #[must_use]
+    pub fn second(&self) -> Option<&CookieKey> {
+        self.0.get(1)
+    }
+
+    /// The keys as they are written in files: one per line.
+    #[must_use]
+    pub fn to_text(&self) -> Zeroizing<String> {
+        let mut text = Zeroizing::new(String::with_capacity(self.0.len() * (KEY_BYTES * 2)));
+        for key in &self.0 {
+            text.push_str(&key.to_text());
+            text.push('\n');
+        }
+        text
     }
 }
 
@@ -235,6 +264,15 @@ mod tests {
         assert_eq!(read(&format!("{first}\n{first}")), CookieKeyError::Twice);
         assert_eq!(read(&format!("{first}\n{second}\n{}", text(3))), CookieKeyError::TooMany);
         assert_eq!(read("too-short"), CookieKeyError::Key);
+        assert_eq!(*keys(1, Some(2)).to_text(), format!("{first}\n{second}\n"));
         assert!(!format!("{:?}", keys(1, None)).contains(&first));
+    }
+
+    #[test]
+    fn keys_have_names_that_tell_them_apart_and_nothing_of_them() {
+        let id = |byte: u8| CookieKey::new([byte; KEY_BYTES]).id();
+        assert_eq!((id(1).len(), id(1)), (8, id(1)));
+        assert_ne!(id(1), id(2));
+        assert!(!CookieKey::new([1; KEY_BYTES]).to_text().contains(&id(1)));
     }
 }

@@ -183,6 +183,12 @@ pub enum KeystoreError {
     /// A private key that is not there.
     #[error("{0} is not there: the private half of this key is lost")]
     Missing(String),
+    /// A secret that is not there.
+    #[error("{0} is not there")]
+    NoSecret(String),
+    /// A secret of no characters.
+    #[error("{0} is empty")]
+    EmptySecret(String),
     /// A text that is no key.
     #[error(transparent)]
     Pem(#[from] KeyError),

@@ -14,10 +14,18 @@ use crate::secret::Secret;
 /// read, in a folder that they may not change. White space around it is none of it.
 ///
 /// # Errors
-/// [`KeystoreError`] says what is wrong with the file, and what to run.
+/// [`KeystoreError`] says what is wrong with the file: [`KeystoreError::NoSecret`] and
+/// [`KeystoreError::EmptySecret`] leave it to the caller what belongs into it.
 pub fn read_secret(path: &Path) -> Result<Secret, KeystoreError> {
     let text = folder::read_private(path)?;
-    Ok(Secret::new(text.trim().to_owned()))
+    take(&text, || path.display().to_string())
+}
+
+fn take(text: &str, place: impl Fn() -> String) -> Result<Secret, KeystoreError> {
+    match text.trim() {
+        "" => Err(KeystoreError::EmptySecret(place())),
+        text => Ok(Secret::new(text.to_owned())),
+    }
 }
 
 /// Writes a secret into a file for its owner only, whole or not at all.
@@ -37,9 +45,9 @@ pub async fn fetch_secret(name: &ParameterPath, aws: &Aws) -> Result<Secret, Key
     let client = Client::new(&aws.prompt().await);
     let sent = client.get_parameter().name(&name).with_decryption(true).send().await;
     let answer = sent.map_err(|e| AwsProblem::with_secret("ssm:GetParameter", &name, &e))?;
-    let parameter = answer.parameter.ok_or_else(|| KeystoreError::Missing(name.clone()))?;
+    let parameter = answer.parameter.ok_or_else(|| KeystoreError::NoSecret(name.clone()))?;
     if parameter.r#type != Some(ParameterType::SecureString) {
         return Err(KeystoreError::OpenSecret(name));
     }
-    Ok(Secret::new(parameter.value.unwrap_or_default().trim().to_owned()))
+    take(&parameter.value.unwrap_or_default(), || name.clone())
 }

@@ -55,11 +55,26 @@ pub(super) enum Action {
     ///   openssl pkey -in key.pem -pubout
     #[command(verbatim_doc_comment)]
     Import(import::Options),
-    /// Make a key that seals the login cookies of edgemint's own sign-in. It has nothing to do with the
-    /// ring.
+    /// Make or rotate the key that seals the login cookies of edgemint's own sign-in.
     ///
-    /// With --out it is put first into the file, where it seals from the next reload on; the key that was
-    /// first stays second, so that nobody is signed out. Run it again to rotate. Without --out it is printed.
+    /// It has nothing to do with the ring. The file holds two keys at most: the first one seals, and
+    /// both open. Without --out a key is only printed.
+    ///
+    /// One instance:
+    ///
+    ///   edgemint keys cookie --out FILE            the new key is first, the former one second
+    ///   systemctl reload edgemint
+    ///
+    /// Several instances have one and the same file. Make it once, and copy it:
+    ///
+    ///   edgemint keys cookie --out FILE --second   the new key is second: it opens
+    ///   copy FILE to every instance, reload each, and wait until all have
+    ///   edgemint keys cookie --out FILE --swap     the new key is first: it seals
+    ///   copy FILE to every instance, and reload each
+    ///
+    /// The key that was second before is dropped by the first command, and with it the sessions that it
+    /// sealed. Rotate no sooner than identity.login.lifetime after the last time, and there are none.
+    #[command(verbatim_doc_comment)]
     Cookie(cookie::Options),
 }
 

@@ -44,7 +44,7 @@ pub(super) fn read_key(
 
 /// Reads a text that only its owner and its group may read, in a folder that only its owner may change.
 pub(in crate::keystore) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeystoreError> {
-    let missing = || KeystoreError::Missing(path.display().to_string());
+    let missing = || KeystoreError::NoSecret(path.display().to_string());
     let owner = owner_of_folder(path)?;
     let file = open(path, &owner)?.ok_or_else(missing)?;
     owner.trust(path, &file, OTHERS_WRITE | STRANGERS, KeystoreError::Exposed)?;
