@@ -1,13 +1,15 @@
 //! `edgemint check`: is this configuration right?
 
+mod notes;
+
 use clap::Args;
 use serde_json::json;
 
 use super::output::{say, say_json};
 use super::{ConfigFile, Done};
 use crate::access::{Allow, Rule};
-use crate::config::{Config, ConfigError, Fronts, process_environment};
-use crate::server::{Snapshot, SnapshotError};
+use crate::config::{ConfigError, Fronts, LoginFront, Provider, process_environment};
+use crate::server::Snapshot;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -26,7 +28,8 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
         Err(error) => problems(error),
     };
     if options.json {
-        say_json(&json!({ "ok": loaded.is_ok(), "problems": problems }))?;
+        let notes = loaded.as_ref().map_or_else(|_| Vec::new(), |read| notes::of(&read.config));
+        say_json(&json!({ "ok": loaded.is_ok(), "problems": problems, "notes": notes }))?;
     } else {
         for problem in &problems {
             say(problem["text"].as_str().unwrap_or_default());
@@ -40,9 +43,9 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
     Ok(Done::Yes)
 }
 
-fn problems(error: &SnapshotError) -> Vec<serde_json::Value> {
+fn problems(error: &ConfigError) -> Vec<serde_json::Value> {
     match error {
-        SnapshotError::Config(ConfigError::Wrong(problems)) => problems
+        ConfigError::Wrong(problems) => problems
             .iter()
             .map(|problem| {
                 json!({
@@ -53,7 +56,12 @@ fn problems(error: &SnapshotError) -> Vec<serde_json::Value> {
                 })
             })
             .collect(),
-        other => vec![json!({ "message": other.to_string(), "text": other.to_string() })],
+        ConfigError::Read { file, .. } => vec![json!({
+            "place": file,
+            "key": "",
+            "message": error.to_string(),
+            "text": error.to_string(),
+        })],
     }
 }
 
@@ -65,6 +73,9 @@ fn describe(snapshot: &Snapshot) {
     }
     for front in describe_fronts(&config.fronts) {
         line("front", &front);
+    }
+    if let Some(login) = &config.fronts.login {
+        line("session", &describe_sessions(login));
     }
     for distribution in &config.distributions {
         let cookies = distribution.cookie_domain.as_ref().map_or_else(
@@ -94,8 +105,8 @@ fn describe(snapshot: &Snapshot) {
     for skipped in snapshot.bundle.iter().flat_map(|bundle| bundle.skipped()).take(20) {
         line("skipped", &skipped.to_string());
     }
-    for advice in advice(config) {
-        line("note", &advice);
+    for note in notes::of(config) {
+        line("note", &note);
     }
 }
 
@@ -114,9 +125,30 @@ fn describe_fronts(fronts: &Fronts) -> Vec<String> {
         lines.push(format!("unsigned headers from {}, with the secret", peers.join(", ")));
     }
     for provider in fronts.login.iter().flat_map(|login| &login.providers) {
-        lines.push(format!("our own sign-in at {}, {}", provider.name, provider.issuer));
+        let secret = provider.secret.as_ref();
+        let secret = secret.map_or_else(|| "no secret".to_owned(), |at| format!("secret: {at}"));
+        let Provider { name, issuer, client, .. } = provider;
+        lines.push(format!("our own sign-in at {name}, {issuer}, as {client}, {secret}"));
     }
     lines
+}
+
+fn describe_sessions(login: &LoginFront) -> String {
+    format!(
+        "{}, asked about again every {}; cookie keys: {}",
+        span(login.lifetime),
+        span(login.recheck),
+        login.cookie_keys
+    )
+}
+
+/// Seconds, in the largest unit that divides them.
+fn span(seconds: u64) -> String {
+    match seconds {
+        s if s % 3600 == 0 => format!("{} h", s / 3600),
+        s if s % 60 == 0 => format!("{} min", s / 60),
+        s => format!("{s} s"),
+    }
 }
 
 fn describe_keys(snapshot: &Snapshot) -> String {
@@ -157,33 +189,4 @@ fn describe_rule(rule: &Rule) -> String {
         resources.join(" "),
         rule.lifetime
     )
-}
-
-/// What is not wrong, but surprises people.
-fn advice(config: &Config) -> Vec<String> {
-    let mut advice = Vec::new();
-    if config.distributions.iter().any(|distribution| distribution.cookie_domain.is_none()) {
-        advice.push(
-            "data is served from the viewer's own host: HTML in it would run as the viewer, so let \
-             every data answer carry Content-Security-Policy: sandbox; default-src 'none'"
-                .to_owned(),
-        );
-    }
-    for origin in config.cors.of_other_sites(&config.site.public_url) {
-        advice.push(format!(
-            "{origin} is another site than {}: browsers send no sign-in from there, and keep no cookies",
-            config.site.public_url
-        ));
-    }
-    if config.rules.iter().any(|rule| rule.bind_ip) {
-        advice.push(
-            "rules bind cookies to an IPv4 address: do not enable IPv6 on that distribution"
-                .to_owned(),
-        );
-    }
-    advice.push(
-        "let CloudFront list the bucket (s3:ListBucket), so that absent objects are 404 and not 403"
-            .to_owned(),
-    );
-    advice
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::alb::{self, AlbFront};
+use super::alb::{self, AlbFront, Groups};
 use super::insecure_proxy::{self, InsecureProxy};
 use super::issuers::BelievedIssuers;
 use super::login::{self, LoginFront};
@@ -41,6 +41,19 @@ impl Fronts {
         let login = self.login.iter().flat_map(|login| &login.providers);
         let login = login.map(|provider| Some(provider.issuer.clone()));
         alb.chain(signed).chain(proxy).chain(login).collect()
+    }
+
+    /// Whether any of them can say which groups somebody is in.
+    #[must_use]
+    pub fn bring_groups(&self) -> bool {
+        let alb = self.alb.as_ref().is_some_and(|alb| match alb.groups {
+            Groups::AccessToken { .. } => true,
+            Groups::Claims => alb.expected.groups_claim.is_some(),
+        });
+        let signed = self.signed.iter().any(|front| front.expected.groups.is_some());
+        let mut providers = self.login.iter().flat_map(|login| &login.providers);
+        let provider = providers.any(|provider| provider.groups_claim.is_some());
+        alb || signed || provider || self.insecure_proxy.is_some()
     }
 
     /// Where a browser goes on to that signs out at `host`: as the front says that vouches for the

@@ -15,7 +15,8 @@ impl Hosts {
     }
 
     /// Whether there is a name under which both are believed.
-    pub(super) fn meet(&self, other: &Self) -> bool {
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Some(hosts), _) => hosts.iter().any(|host| other.contain(host)),
             (None, Some(_) | None) => true,

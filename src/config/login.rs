@@ -1,5 +1,6 @@
 //! `[identity.login]` and `[[identity.provider]]`: our own sign-in.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::hosts::{self, Hosts};
@@ -30,6 +31,18 @@ pub struct LoginFront {
     pub recheck: u64,
     /// Seconds for which a session is believed beyond that, while the provider does not answer.
     pub grace: u64,
+}
+
+/// As it may be shown.
+impl fmt::Display for CookieKeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Here(_) => f.write_str("in the configuration"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Parameter(name) => write!(f, "ssm:{name}"),
+            Self::Random => f.write_str("made at the start, and gone with the process"),
+        }
+    }
 }
 
 /// Where the keys are that seal cookies.
@@ -250,9 +263,17 @@ fn check_provider(
     let parameters = problems.take(&key("parameters"), check_parameters(raw.parameters));
     let hosts = hosts::check(&key("hosts"), raw.hosts.as_ref(), site, problems);
     let domains = raw.verified_email_domains.unwrap_or_default();
+    let title = match raw.title {
+        Some(title) if title.trim().is_empty() => {
+            problems.add(key("title"), "empty: people would choose a button without a name");
+            None
+        }
+        Some(title) => Some(title),
+        None => name.clone(),
+    };
     let name = name?;
     Some(Provider {
-        title: raw.title.unwrap_or_else(|| name.clone()),
+        title: title?,
         name,
         issuer: issuer?,
         client: client?,

@@ -97,6 +97,16 @@ pub fn load(file: &Path, environment: &Environment) -> Result<Config, ConfigErro
     parse(file, &text, environment)
 }
 
+/// Turns what is wrong with the things that a configuration names, by key, into problems with places.
+#[must_use]
+pub fn locate(file: &Path, environment: &Environment, wrong: Vec<(String, String)>) -> ConfigError {
+    let located = source::read(file).and_then(|text| {
+        let source = Source::parse(file, &text, environment)?;
+        Ok(source.error(wrong.into_iter().collect()))
+    });
+    located.unwrap_or_else(|error| error)
+}
+
 /// Whether the service has its keys from a copy that never changes while it runs, wherever else its
 /// ring may be changed.
 ///

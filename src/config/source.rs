@@ -85,6 +85,12 @@ impl Problems {
     }
 }
 
+impl FromIterator<(String, String)> for Problems {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(problems: I) -> Self {
+        Self(problems.into_iter().collect())
+    }
+}
+
 /// Reads the file's text.
 pub(super) fn read(file: &Path) -> Result<String, ConfigError> {
     let fail = |source| ConfigError::Read { file: file.to_owned(), source };

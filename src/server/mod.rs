@@ -51,8 +51,8 @@ use tokio::sync::{Notify, watch};
 
 pub use self::follow::Follower;
 pub use self::router::router;
-pub use self::secrets::{SecretError, Secrets};
-pub use self::snapshot::{NotSigning, Snapshot, SnapshotError};
+pub use self::secrets::{SecretError, SecretProblem, Secrets};
+pub use self::snapshot::{NotSigning, Snapshot};
 pub use self::state::AppState;
 use crate::config::Environment;
 

@@ -5,6 +5,7 @@
 //! again every few minutes, and at once after a reload, so that a key that was put first seals soon.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
@@ -27,6 +28,8 @@ const FRESH: u64 = 300;
 /// The longest pause after a failure, in seconds.
 const LONGEST_PAUSE: u64 = 30;
 
+const COOKIE_KEYS: &str = "identity.login.cookie_keys";
+
 /// What has been read so far.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
@@ -39,19 +42,44 @@ pub struct Secrets {
     read: Option<EpochSeconds>,
 }
 
-/// Why secrets cannot be read.
+/// A secret that cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// The file or the parameter cannot be read.
-    #[error("{key}: {source}")]
-    Read {
-        /// The key of the configuration.
-        key: String,
-        /// Why not.
-        source: KeystoreError,
+#[error("{key}: {problem}")]
+pub struct SecretError {
+    /// The key of the configuration that names it.
+    pub key: String,
+    /// What is wrong.
+    pub problem: Box<SecretProblem>,
+}
+
+/// Why a secret cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretProblem {
+    /// No file of cookie keys, or an empty one.
+    #[error("{absent}; make one: edgemint keys cookie --out {file}", file = .file.display())]
+    NoCookieKeys {
+        /// The file.
+        file: PathBuf,
+        /// Which of the two.
+        absent: KeystoreError,
     },
-    /// Its content is none.
-    #[error("identity.login.cookie_keys: {place}: {source}")]
+    /// No file with a client's secret, or an empty one.
+    #[error(
+        "{absent}; write into it the secret that the provider has given the client: \
+         (umask 077; cat > {file})",
+        file = .file.display()
+    )]
+    NoClientSecret {
+        /// The file.
+        file: PathBuf,
+        /// Which of the two.
+        absent: KeystoreError,
+    },
+    /// The file or the parameter cannot be read.
+    #[error(transparent)]
+    Read(#[from] KeystoreError),
+    /// Its content is no list of keys.
+    #[error("{place}: {source}")]
     CookieKeys {
         /// Where it is.
         place: String,
@@ -67,36 +95,30 @@ impl Secrets {
     /// Reads what is on this machine.
     ///
     /// # Errors
-    /// [`SecretError`] names the key whose file is wrong.
-    pub fn read_here(login: Option<&LoginFront>) -> Result<Self, SecretError> {
+    /// One [`SecretError`] for each key whose file is wrong.
+    pub fn read_here(login: Option<&LoginFront>) -> Result<Self, Vec<SecretError>> {
         let Some(login) = login else { return Ok(Self::default()) };
-        let mut secrets = Self::default();
+        let (mut secrets, mut errors) = (Self::default(), Vec::new());
         for (at, provider) in login.providers.iter().enumerate() {
-            let secret = match &provider.secret {
-                Some(SecretSource::Here(secret)) => secret.clone(),
-                Some(SecretSource::File(path)) => read_secret(path).map_err(|source| {
+            match read_client(provider.secret.as_ref()) {
+                Ok(Some(secret)) => {
+                    secrets.clients.insert(provider.name.clone(), secret);
+                }
+                Ok(None) => {}
+                Err(problem) => {
                     let key = format!("identity.provider[{at}].client_secret_file");
-                    SecretError::Read { key, source }
-                })?,
-                Some(SecretSource::Parameter(_)) | None => continue,
-            };
-            secrets.clients.insert(provider.name.clone(), secret);
-        }
-        secrets.cookie_keys = match &login.cookie_keys {
-            CookieKeySource::Here(keys) => Some(keys.clone()),
-            CookieKeySource::File(path) => {
-                let key = || "identity.login.cookie_keys_file".to_owned();
-                let text =
-                    read_secret(path).map_err(|source| SecretError::Read { key: key(), source })?;
-                let place = || path.display().to_string();
-                let keys = CookieKeys::parse(text.expose())
-                    .map_err(|source| SecretError::CookieKeys { place: place(), source })?;
-                Some(keys)
+                    errors.push(SecretError { key, problem: problem.into() });
+                }
             }
-            CookieKeySource::Random => Some(random_keys()?),
-            CookieKeySource::Parameter(_) => None,
-        };
-        Ok(secrets)
+        }
+        match read_cookie_keys(&login.cookie_keys) {
+            Ok(keys) => secrets.cookie_keys = keys,
+            Err(problem) => {
+                let key = "identity.login.cookie_keys_file".to_owned();
+                errors.push(SecretError { key, problem: problem.into() });
+            }
+        }
+        if errors.is_empty() { Ok(secrets) } else { Err(errors) }
     }
 
     /// What holds after a reload: parameters stay until they have been asked for anew, and so do keys that
@@ -140,9 +162,10 @@ impl Secrets {
         if let CookieKeySource::Parameter(name) = &login.cookie_keys
             && let Some(text) = parameters.get(&name.to_string())
         {
-            let place = || format!("ssm:{name}");
-            let keys = CookieKeys::parse(text.expose())
-                .map_err(|source| SecretError::CookieKeys { place: place(), source })?;
+            let keys = CookieKeys::parse(text.expose()).map_err(|source| SecretError {
+                key: COOKIE_KEYS.to_owned(),
+                problem: SecretProblem::CookieKeys { place: format!("ssm:{name}"), source }.into(),
+            })?;
             self.cookie_keys = Some(keys);
         }
         self.parameters = parameters;
@@ -150,17 +173,52 @@ impl Secrets {
     }
 }
 
-fn random_keys() -> Result<CookieKeys, SecretError> {
+fn read_client(source: Option<&SecretSource>) -> Result<Option<Secret>, SecretProblem> {
+    match source {
+        Some(SecretSource::Here(secret)) => Ok(Some(secret.clone())),
+        Some(SecretSource::File(file)) => {
+            let absent = |absent| SecretProblem::NoClientSecret { file: file.clone(), absent };
+            read_file(file, absent).map(Some)
+        }
+        Some(SecretSource::Parameter(_)) | None => Ok(None),
+    }
+}
+
+fn read_cookie_keys(source: &CookieKeySource) -> Result<Option<CookieKeys>, SecretProblem> {
+    match source {
+        CookieKeySource::Here(keys) => Ok(Some(keys.clone())),
+        CookieKeySource::File(file) => {
+            let absent = |absent| SecretProblem::NoCookieKeys { file: file.clone(), absent };
+            let keys = CookieKeys::parse(read_file(file, absent)?.expose());
+            let place = file.display().to_string();
+            keys.map(Some).map_err(|source| SecretProblem::CookieKeys { place, source })
+        }
+        CookieKeySource::Random => random_keys().map(Some),
+        CookieKeySource::Parameter(_) => Ok(None),
+    }
+}
+
+fn read_file(
+    file: &Path,
+    absent: impl FnOnce(KeystoreError) -> SecretProblem,
+) -> Result<Secret, SecretProblem> {
+    read_secret(file).map_err(|error| match error {
+        KeystoreError::NoSecret(_) | KeystoreError::EmptySecret(_) => absent(error),
+        other => other.into(),
+    })
+}
+
+fn random_keys() -> Result<CookieKeys, SecretProblem> {
     let mut bytes = [0; KEY_BYTES];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| SecretError::Random)?;
-    CookieKeys::new(vec![CookieKey::new(bytes)]).map_err(|_| SecretError::Random)
+    SystemRandom::new().fill(&mut bytes).map_err(|_| SecretProblem::Random)?;
+    CookieKeys::new(vec![CookieKey::new(bytes)]).map_err(|_| SecretProblem::Random)
 }
 
 /// The parameters that a configuration names, with the keys that name them.
 fn wanted(login: &LoginFront) -> Vec<(String, &ParameterPath)> {
     let mut wanted = Vec::new();
     if let CookieKeySource::Parameter(name) = &login.cookie_keys {
-        wanted.push(("identity.login.cookie_keys".to_owned(), name));
+        wanted.push((COOKIE_KEYS.to_owned(), name));
     }
     for (at, provider) in login.providers.iter().enumerate() {
         if let Some(SecretSource::Parameter(name)) = &provider.secret {
@@ -214,7 +272,7 @@ async fn read_parameters(
     let mut found = BTreeMap::new();
     for (key, name) in wanted(login) {
         let read = fetch_secret(name, aws).await;
-        let secret = read.map_err(|source| SecretError::Read { key, source })?;
+        let secret = read.map_err(|error| SecretError { key, problem: Box::new(error.into()) })?;
         found.insert(name.to_string(), secret);
     }
     let mut secrets = snapshot.secrets.as_ref().clone();

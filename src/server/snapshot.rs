@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::secrets::{SecretError, Secrets};
+use super::secrets::Secrets;
 use crate::access::Lifetime;
 use crate::bundle::{self, Bundle};
 use crate::clock::EpochSeconds;
@@ -41,46 +41,51 @@ pub enum NotSigning {
     CutOff,
 }
 
-/// Why no snapshot could be made.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The configuration is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The keys cannot be read.
-    #[error("keys: {0}")]
-    Keys(#[from] KeystoreError),
-    /// A secret cannot be read.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The bundle cannot be read.
-    #[error("viewer: {0}")]
-    Bundle(#[from] bundle::LoadError),
-}
-
 impl Snapshot {
     /// Reads everything on this machine that a configuration file names. Parameter Store is not
     /// asked: what has its keys there begins without any.
     ///
     /// # Errors
-    /// [`SnapshotError`] names the file that is wrong.
-    pub fn load(file: &Path, environment: &Environment) -> Result<Self, SnapshotError> {
-        let config = config::load(file, environment)?;
-        let ring = read_here(&config.keys.source)?.map(Arc::new);
-        let secrets = Arc::new(Secrets::read_here(config.fronts.login.as_ref())?);
-        let bundle = load_bundle(&config)?;
-        Ok(Self { config: Arc::new(config), ring, heard: None, secrets, bundle })
+    /// [`ConfigError`] lists every file that is wrong, under the key that names it.
+    pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::read(file, environment, read_here)
     }
 
     /// Reads everything but the keys.
     pub(super) fn load_without_keys(
         file: &Path,
         environment: &Environment,
-    ) -> Result<Self, SnapshotError> {
+    ) -> Result<Self, ConfigError> {
+        Self::read(file, environment, |_| Ok(None))
+    }
+
+    fn read(
+        file: &Path,
+        environment: &Environment,
+        keys: impl Fn(&KeySource) -> Result<Option<ActiveRing>, KeystoreError>,
+    ) -> Result<Self, ConfigError> {
         let config = config::load(file, environment)?;
-        let secrets = Arc::new(Secrets::read_here(config.fronts.login.as_ref())?);
-        let bundle = load_bundle(&config)?;
-        Ok(Self { config: Arc::new(config), ring: None, heard: None, secrets, bundle })
+        let ring = keys(&config.keys.source);
+        let secrets = Secrets::read_here(config.fronts.login.as_ref());
+        match (ring, secrets, load_bundle(&config)) {
+            (Ok(ring), Ok(secrets), Ok(bundle)) => Ok(Self {
+                config: Arc::new(config),
+                ring: ring.map(Arc::new),
+                heard: None,
+                secrets: Arc::new(secrets),
+                bundle,
+            }),
+            (ring, secrets, bundle) => {
+                let by_key = |key: &str, text: String| (key.to_owned(), text);
+                let mut wrong = Vec::new();
+                for error in secrets.err().into_iter().flatten() {
+                    wrong.push((error.key, error.problem.to_string()));
+                }
+                wrong.extend(ring.err().map(|error| by_key("keys.source", error.to_string())));
+                wrong.extend(bundle.err().map(|error| by_key("viewer.root", error.to_string())));
+                Err(config::locate(file, environment, wrong))
+            }
+        }
     }
 
     /// What signs at this moment.

@@ -357,7 +357,9 @@ fn check_names_missing_keys_bundles_and_files() {
     std::fs::remove_dir_all(folder.path().join("viewer")).unwrap();
     assert!(out(&check(&folder, &[])).contains("viewer"), "{}", out(&check(&folder, &[])));
     std::fs::remove_dir_all(folder.path().join("keys")).unwrap();
-    assert!(out(&check(&folder, &[])).contains("edgemint keys import"));
+    let both = out(&check(&folder, &[]));
+    assert!(both.contains(": keys.source: ") && both.contains("edgemint keys import"), "{both}");
+    assert!(both.contains(": viewer.root: "), "{both}");
     std::fs::remove_file(folder.path().join("edgemint.toml")).unwrap();
     assert!(out(&check(&folder, &[])).contains("cannot read"));
 }

@@ -1,6 +1,7 @@
 //! Our own sign-in against a real provider: npm's `oidc-provider`.
 
 mod attacks;
+mod check;
 mod cookie_keys;
 mod failing;
 mod flow;

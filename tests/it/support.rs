@@ -135,7 +135,7 @@ impl App {
         Self { state, clock, claims, access, source, folder }
     }
 
-    pub(crate) fn load(folder: &TempDir) -> Result<Snapshot, edgemint::server::SnapshotError> {
+    pub(crate) fn load(folder: &TempDir) -> Result<Snapshot, edgemint::config::ConfigError> {
         Snapshot::load(&folder.path().join("edgemint.toml"), &Environment::default())
     }
 

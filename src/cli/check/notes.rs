@@ -1,0 +1,93 @@
+//! What is not wrong, but surprises people, or is likely to be a mistake.
+
+use super::span;
+use crate::config::{Config, LoginFront, Provider};
+
+pub(super) fn of(config: &Config) -> Vec<String> {
+    let mut notes = of_groups(config);
+    if let Some(login) = &config.fronts.login {
+        notes.extend(of_login(login));
+    }
+    if config.distributions.iter().any(|distribution| distribution.cookie_domain.is_none()) {
+        notes.push(
+            "data is served from the viewer's own host: HTML in it would run as the viewer, so let \
+             every data answer carry Content-Security-Policy: sandbox; default-src 'none'"
+                .to_owned(),
+        );
+    }
+    for origin in config.cors.of_other_sites(&config.site.public_url) {
+        notes.push(format!(
+            "{origin} is another site than {}: browsers send no sign-in from there, and keep no cookies",
+            config.site.public_url
+        ));
+    }
+    if config.rules.iter().any(|rule| rule.bind_ip) {
+        notes.push(
+            "rules bind cookies to an IPv4 address: do not enable IPv6 on that distribution"
+                .to_owned(),
+        );
+    }
+    notes.push(
+        "let CloudFront list the bucket (s3:ListBucket), so that absent objects are 404 and not 403"
+            .to_owned(),
+    );
+    notes
+}
+
+fn of_groups(config: &Config) -> Vec<String> {
+    if config.fronts.bring_groups() {
+        return Vec::new();
+    }
+    let rules: Vec<&str> = config
+        .rules
+        .iter()
+        .filter(|rule| !rule.allow.groups.is_empty())
+        .map(|rule| rule.name.as_str())
+        .collect();
+    if rules.is_empty() {
+        return Vec::new();
+    }
+    vec![format!(
+        "nothing under [identity] says where groups are, so the groups in these rules let nobody in: {}; \
+         name the claim that lists them, such as groups = {{ claim = \"groups\" }} of a provider",
+        rules.join(", ")
+    )]
+}
+
+fn of_login(login: &LoginFront) -> Vec<String> {
+    let mut notes = Vec::new();
+    if login.recheck >= login.lifetime {
+        notes.push(format!(
+            "identity.login.recheck ({}) is not shorter than identity.login.lifetime ({}): the provider \
+             is never asked whether somebody may still come in",
+            span(login.recheck),
+            span(login.lifetime)
+        ));
+    }
+    for (at, provider) in login.providers.iter().enumerate() {
+        if provider.userinfo && provider.groups_claim.is_none() {
+            notes.push(format!(
+                "{}: groups.from = \"userinfo\" without groups.claim: the endpoint is asked for an \
+                 e-mail address at most, and nobody is in any group",
+                provider.name
+            ));
+        }
+        for other in login.providers[..at].iter().filter(|other| is_same(other, provider)) {
+            notes.push(format!(
+                "{} and {} have the same issuer and client, and are offered at the same host: people \
+                 choose between two names of one thing; hosts, or parameters, tell them apart",
+                other.name, provider.name
+            ));
+        }
+    }
+    notes
+}
+
+/// Two may be one client on purpose, where parameters send people to different places.
+fn is_same(one: &Provider, other: &Provider) -> bool {
+    one.issuer == other.issuer
+        && one.client == other.client
+        && one.parameters == other.parameters
+        && one.scopes == other.scopes
+        && one.hosts.meet(&other.hosts)
+}
