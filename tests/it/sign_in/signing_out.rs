@@ -35,7 +35,7 @@ async fn a_copied_session_ends_at_its_next_recheck_after_sign_out() {
             "client_id": "viewer",
             "client_secret": "a secret: with odd%20characters",
             "token_endpoint_auth_method": way,
-            "redirect_uris": [format!("{VIEWER}/session/callback")],
+            "redirect_uris": [format!("{VIEWER}/session/callback/lab")],
         }]);
         let named = &way["client_secret_".len()..];
         let provider = format!("client_authentication = \"{named}\"");
@@ -55,7 +55,7 @@ async fn a_public_client_revokes_too() {
     let client = json!([{
         "client_id": "viewer",
         "token_endpoint_auth_method": "none",
-        "redirect_uris": [format!("{VIEWER}/session/callback")],
+        "redirect_uris": [format!("{VIEWER}/session/callback/lab")],
     }]);
     let mut world = World::with(&json!({ "clients": client }), "", &keys());
     let secret = "client_secret = \"a secret: with odd%20characters\"\n";
