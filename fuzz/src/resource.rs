@@ -93,6 +93,7 @@ fn check_filled(
         lifetime: Lifetime::DEFAULT,
         bind_ip: false,
         share: true,
+        dataset: None,
     };
     let Ok(grant) = decide(&identity, &[rule], None::<IpAddr>, NOW) else { return };
     let [opened] = grant.opened() else { panic!("one resource opens {:?}", grant.opened()) };

@@ -9,6 +9,7 @@
 
 mod conflicts;
 mod cover;
+mod dataset;
 mod decide;
 mod grant;
 mod prefix;
@@ -16,6 +17,7 @@ mod rule;
 mod template;
 
 pub use self::conflicts::{Conflict, ConflictReason, CookieReach, conflicts};
+pub use self::dataset::{Dataset, DatasetError};
 pub use self::decide::{Refusal, Withheld, WithheldReason, decide};
 pub use self::grant::{Door, Grant, NotGranted, Opened, PROBE_SECONDS};
 pub use self::prefix::{PathPrefix, PrefixError};
@@ -52,6 +54,7 @@ mod testing {
             lifetime: Lifetime::DEFAULT,
             bind_ip: false,
             share: true,
+            dataset: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::dataset::Dataset;
 use super::template::ResourceTemplate;
 use crate::identity::Identity;
 
@@ -20,6 +21,8 @@ pub struct Rule {
     pub bind_ip: bool,
     /// Whether people with the same grant share one policy; otherwise each session has its own.
     pub share: bool,
+    /// What a viewer opens it as, if the session page is to offer that.
+    pub dataset: Option<Dataset>,
 }
 
 /// Who is allowed: anyone whom at least one line matches, if one of these issuers vouches for them. What a

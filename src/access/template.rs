@@ -86,6 +86,18 @@ impl ResourceTemplate {
         &self.base
     }
 
+    /// Whether it covers `url` for somebody.
+    #[must_use]
+    pub fn may_cover(&self, url: &url::Url) -> bool {
+        let path: Vec<&str> = url.path().split('/').skip(1).collect();
+        url.origin().ascii_serialization() == self.base.as_str()
+            && path.len() > self.segments.len()
+            && self.segments.iter().zip(path).all(|(segment, found)| match segment {
+                Segment::Literal(text) => text == found,
+                Segment::Subject | Segment::Email => true,
+            })
+    }
+
     /// Fills in the placeholders for one person.
     ///
     /// # Errors

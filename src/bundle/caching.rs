@@ -7,9 +7,10 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// Returns the `Cache-Control` of a file.
 ///
-/// HTML is always revalidated, whatever its name: it is what names the hashed files.
-pub(super) fn cache_control(path: &str, html: bool) -> &'static str {
-    if !html && has_content_hash(path) { IMMUTABLE } else { REVALIDATE }
+/// What does not change its name with its bytes is always revalidated, whatever it is called: HTML, which
+/// is what names the hashed files, and scripts with something added to them.
+pub(super) fn cache_control(path: &str, renamed: bool) -> &'static str {
+    if renamed && has_content_hash(path) { IMMUTABLE } else { REVALIDATE }
 }
 
 /// Returns whether a file's name holds a content hash.
@@ -64,8 +65,8 @@ mod tests {
             "/index-k3j9x2ab.css",
         ];
         for path in cases {
-            assert_eq!(cache_control(path, false), IMMUTABLE, "{path}");
-            assert_eq!(cache_control(path, true), REVALIDATE, "{path} as HTML");
+            assert_eq!(cache_control(path, true), IMMUTABLE, "{path}");
+            assert_eq!(cache_control(path, false), REVALIDATE, "{path}, rewritten");
         }
     }
 
@@ -94,7 +95,7 @@ mod tests {
             "/naïve-é3f2a1b4c.js",
         ];
         for path in cases {
-            assert_eq!(cache_control(path, false), REVALIDATE, "{path}");
+            assert_eq!(cache_control(path, true), REVALIDATE, "{path}");
         }
     }
 }

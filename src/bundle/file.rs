@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::inject::Injection;
 use super::{caching, content_type};
 
 /// One file of a viewer bundle. Cloning shares the bytes.
@@ -19,24 +20,46 @@ pub struct File {
     content_type: HeaderValue,
     etag: HeaderValue,
     cache_control: HeaderValue,
+    policy: Option<HeaderValue>,
     html: bool,
 }
 
 impl File {
-    /// Describes the bytes found at a decoded URL path.
+    /// Describes bytes that nothing is added to.
+    #[cfg(test)]
+    pub(super) fn new(path: String, body: Bytes) -> Result<Self, InvalidHeaderValue> {
+        Self::injected(path, body, &Injection::default())
+    }
+
+    /// Describes the bytes found at a decoded URL path, with what is added to them.
     ///
     /// # Errors
     ///
     /// A value that does not fit in a header; no file is known to cause it.
-    pub(super) fn new(path: String, body: Bytes) -> Result<Self, InvalidHeaderValue> {
+    pub(super) fn injected(
+        path: String,
+        body: Bytes,
+        injection: &Injection,
+    ) -> Result<Self, InvalidHeaderValue> {
         let media_type = content_type::of(&path);
         let html = media_type.starts_with("text/html");
+        let script = media_type.starts_with("text/javascript");
+        let (body, policy) = if html {
+            let page = injection.page(body);
+            (page.body, page.policy)
+        } else if script {
+            (injection.script(body), None)
+        } else {
+            (body, None)
+        };
+        let renamed = !html && !(script && injection.changes_scripts());
         Ok(Self {
             content_type: HeaderValue::try_from(&*media_type)?,
             etag: HeaderValue::try_from(strong_etag(&body))?,
-            cache_control: HeaderValue::from_static(caching::cache_control(&path, html)),
+            cache_control: HeaderValue::from_static(caching::cache_control(&path, renamed)),
             path,
             body,
+            policy,
             html,
         })
     }
@@ -47,7 +70,7 @@ impl File {
         &self.path
     }
 
-    /// Returns the bytes as they are on disk.
+    /// Returns the bytes as they are served: those on disk, with what is added to them.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
@@ -67,10 +90,17 @@ impl File {
     }
 
     /// Returns the `Cache-Control` for an answer that carries no cookie (RFC 9111, section 5.2):
-    /// a year and `immutable` for a name with a content hash, `no-cache` otherwise and for HTML.
+    /// a year and `immutable` for a name with a content hash, `no-cache` otherwise, for HTML, and for
+    /// scripts whose bytes are not those that the hash was taken of.
     #[must_use]
     pub fn cache_control(&self) -> &HeaderValue {
         &self.cache_control
+    }
+
+    /// Returns the `Content-Security-Policy` of a page, if it has one.
+    #[must_use]
+    pub fn policy(&self) -> Option<&HeaderValue> {
+        self.policy.as_ref()
     }
 
     /// Whether this is an HTML page.

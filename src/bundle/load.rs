@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use axum::http::header::InvalidHeaderValue;
 
 use super::Bundle;
+use super::inject::Injection;
 use super::walk::Walk;
 
 /// How much a bundle may hold. A wrong folder (a home, a dataset) hits these instead of memory.
@@ -121,14 +122,14 @@ impl Bundle {
     ///
     /// A folder, file or link that cannot be read, a link that leaves the folder, more than
     /// `limits` allow, or no `index.html` at the top. Each names the path and what to do.
-    pub fn load(root: &Path, limits: Limits) -> Result<Self, LoadError> {
+    pub fn load(root: &Path, limits: Limits, injection: &Injection) -> Result<Self, LoadError> {
         let real = fs::canonicalize(root)
             .and_then(|real| {
                 if real.is_dir() { Ok(real) } else { Err(io::ErrorKind::NotADirectory.into()) }
             })
             .map_err(|source| LoadError::Root { path: root.to_owned(), source })?;
 
-        let mut walk = Walk::new(&real, limits);
+        let mut walk = Walk::new(&real, limits, injection);
         walk.run()?;
         let bundle = Self::assemble(walk.files, walk.skipped);
         match bundle.index() {
@@ -174,14 +175,16 @@ mod tests {
         let other = tempfile::tempdir().unwrap();
         let link = other.path().join("current");
         symlink(root.path(), &link).unwrap();
-        let bundle = Bundle::load(&link, Limits::default()).unwrap();
+        let bundle = Bundle::load(&link, Limits::default(), &Injection::default()).unwrap();
         assert_eq!(paths(&bundle), ["/a.js", "/index.html"]);
     }
 
     #[test]
     fn load_stops_at_its_limits() {
         let root = folder(&["a.js", "b.js"]);
-        let load = |total_bytes, files| Bundle::load(root.path(), Limits { total_bytes, files });
+        let load = |total_bytes, files| {
+            Bundle::load(root.path(), Limits { total_bytes, files }, &Injection::default())
+        };
         // 6 + 4 + 4 bytes in 3 files.
         assert!(load(14, 3).is_ok());
         assert!(matches!(load(14, 2), Err(LoadError::TooManyFiles { limit: 2, .. })));
@@ -199,7 +202,7 @@ mod tests {
         let root = folder(&[]);
         for name in ["absent", "index.html"] {
             let path = root.path().join(name);
-            let error = Bundle::load(&path, Limits::default()).unwrap_err();
+            let error = Bundle::load(&path, Limits::default(), &Injection::default()).unwrap_err();
             assert!(matches!(error, LoadError::Root { .. }), "{error}");
             assert!(error.to_string().contains(name), "{error}");
         }

@@ -14,6 +14,9 @@
 //! 4. A navigation to a path that does not exist gets `/index.html` (the application routes it); a
 //!    script, chunk or image that does not exist gets 404, never HTML.
 //!
+//! 5. Pages and scripts are served with the [`shim`] in front, unless [`Injection`] is empty. A rewritten
+//!    script is revalidated whatever its name, since its bytes change with the shim.
+//!
 //! Deployment caveat: everything in the folder is public, except names that begin with a dot.
 //! Source maps are served like any other file.
 
@@ -21,11 +24,14 @@ mod caching;
 mod conditional;
 mod content_type;
 mod file;
+mod inject;
 mod load;
+mod mount;
 mod outcome;
 mod path;
 mod range;
 mod respond;
+pub mod shim;
 mod skipped;
 #[cfg(test)]
 mod testing;
@@ -35,7 +41,9 @@ use std::collections::HashMap;
 use std::fmt;
 
 pub use self::file::File;
+pub use self::inject::{Injection, Sources};
 pub use self::load::{Limits, LoadError};
+pub use self::mount::{Bundles, Mount, Place};
 pub use self::outcome::{Found, Outcome};
 pub use self::respond::{RequestParts, respond};
 pub use self::skipped::{SkipReason, Skipped};

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -125,6 +125,9 @@ fn validators(found: Found<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(ETAG, found.file.etag().clone());
     headers.insert(CACHE_CONTROL, found.file.cache_control().clone());
+    if let Some(policy) = found.file.policy() {
+        headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+    }
     if found.fallback {
         // For the same path, a script would have had 404.
         headers.insert(VARY, HeaderValue::from_static("Accept, Sec-Fetch-Mode"));

@@ -8,7 +8,7 @@ use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{Bundle, File, Limits, LoadError, RequestParts, respond};
+use super::{Bundle, File, Injection, Limits, LoadError, RequestParts, respond};
 
 pub(super) const DIGITS: &[u8] = b"0123456789";
 pub(super) const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
@@ -95,7 +95,7 @@ pub(super) fn folder(files: &[&str]) -> TempDir {
 }
 
 pub(super) fn load(root: &TempDir) -> Result<Bundle, LoadError> {
-    Bundle::load(root.path(), Limits::default())
+    Bundle::load(root.path(), Limits::default(), &Injection::default())
 }
 
 pub(super) fn paths(bundle: &Bundle) -> Vec<&str> {

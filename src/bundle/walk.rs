@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::inject::Injection;
 use super::load::{Limits, LoadError};
 use super::skipped::{SkipReason, Skipped};
 use super::{File, path};
@@ -15,6 +16,7 @@ use super::{File, path};
 pub(super) struct Walk<'a> {
     root: &'a Path,
     limits: Limits,
+    injection: &'a Injection,
     folders: Vec<Folder>,
     pub(super) files: Vec<File>,
     pub(super) skipped: Vec<Skipped>,
@@ -29,10 +31,11 @@ struct Folder {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(root: &'a Path, limits: Limits) -> Self {
+    pub(super) fn new(root: &'a Path, limits: Limits, injection: &'a Injection) -> Self {
         Self {
             root,
             limits,
+            injection,
             folders: vec![Folder { path: root.to_owned(), url: "/".to_owned() }],
             files: Vec::new(),
             skipped: Vec::new(),
@@ -104,7 +107,7 @@ impl<'a> Walk<'a> {
             return Err(LoadError::TooLarge { path: path.to_owned(), limit });
         };
         self.bytes_left = self.bytes_left.saturating_sub(body.len() as u64);
-        let file = File::new(url, Bytes::from(body))
+        let file = File::injected(url, Bytes::from(body), self.injection)
             .map_err(|source| LoadError::Header { path: path.to_owned(), source })?;
         self.files.push(file);
         Ok(())
@@ -230,7 +233,7 @@ mod tests {
         }
         let root = parent.path().join("www");
         symlink("../www-private/a.js", root.join("a.js")).unwrap();
-        let error = Bundle::load(&root, Limits::default()).unwrap_err();
+        let error = Bundle::load(&root, Limits::default(), &Injection::default()).unwrap_err();
         assert!(matches!(error, LoadError::LeavesRoot { .. }), "{error}");
     }
 

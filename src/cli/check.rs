@@ -8,6 +8,7 @@ use serde_json::json;
 use super::output::{say, say_json};
 use super::{ConfigFile, Done};
 use crate::access::{Allow, Rule};
+use crate::bundle::Mount;
 use crate::config::{ConfigError, Fronts, LoginFront, Provider, process_environment};
 use crate::server::Snapshot;
 
@@ -91,22 +92,24 @@ fn describe(snapshot: &Snapshot) {
         line("origin", &format!("{origin}, whose scripts may ask for cookies"));
     }
     line("keys", &describe_keys(snapshot));
-    match &snapshot.bundle {
-        Some(bundle) => line(
-            "bundle",
-            &format!(
-                "{} files, {} KB in memory",
-                bundle.files().len(),
-                bundle.total_bytes() / 1024
-            ),
-        ),
-        None => line("bundle", "none: files are served by something else"),
-    }
-    for skipped in snapshot.bundle.iter().flat_map(|bundle| bundle.skipped()).take(20) {
-        line("skipped", &skipped.to_string());
-    }
+    describe_bundles(snapshot.bundles.mounts());
     for note in notes::of(config) {
         line("note", &note);
+    }
+}
+
+fn describe_bundles(mounts: &[Mount]) {
+    if mounts.is_empty() {
+        line("bundle", "none: files are served by something else");
+    }
+    for Mount { path, hosts, bundle } in mounts {
+        let (files, size) = (bundle.files().len(), bundle.total_bytes() / 1024);
+        let hosts =
+            hosts.as_ref().map_or_else(String::new, |hosts| format!(" of {}", hosts.join(", ")));
+        line("bundle", &format!("{files} files, {size} KB in memory, at {path}{hosts}"));
+    }
+    for skipped in mounts.iter().flat_map(|mount| mount.bundle.skipped()).take(20) {
+        line("skipped", &skipped.to_string());
     }
 }
 

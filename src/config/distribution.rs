@@ -14,6 +14,8 @@ pub struct Distribution {
     pub base: BaseUrl,
     /// The `Domain` attribute; none where the data host is the viewer's own.
     pub cookie_domain: Option<String>,
+    /// What all of its data lie under: `/` on a host of its own.
+    pub path: PathPrefix,
 }
 
 impl Distribution {
@@ -21,6 +23,12 @@ impl Distribution {
     #[must_use]
     pub fn scope(&self, prefix: &PathPrefix) -> CookieScope {
         CookieScope { domain: self.cookie_domain.clone(), path: prefix.clone() }
+    }
+
+    /// What URLs of data begin with.
+    #[must_use]
+    pub fn url_prefix(&self) -> String {
+        format!("{}{}", self.base, self.path)
     }
 
     /// Which hosts receive the cookies.
@@ -67,22 +75,20 @@ fn check_one(
         problems.add(&key, "CloudFront serves port 443 only");
         return None;
     }
-    let viewer = &site?.public_url;
-    let others = &site?.other_urls;
-    let domain = match raw.cookie_domain {
-        None => derive_domain(viewer.host(), base.host()),
+    let path_key = format!("distribution[{at}].path");
+    let path = problems.take(&path_key, PathPrefix::parse(raw.path.as_deref().unwrap_or("/")))?;
+    let site = site?;
+    let (domain_key, domain) = match raw.cookie_domain {
+        None => (key, derive_domain(site.public_url.host(), base.host())),
         Some(domain) => {
-            let domain_key = format!("distribution[{at}].cookie_domain");
             let domain = domain.trim_start_matches('.').to_owned();
-            let checked = check_domain(&domain, viewer.host(), base.host()).map(|()| Some(domain));
-            let cookie_domain = problems.take(&domain_key, checked)?;
-            problems.take(&domain_key, check_others(cookie_domain.as_deref(), others, &base))?;
-            return Some(Distribution { base, cookie_domain });
+            let checked = check_domain(&domain, site.public_url.host(), base.host());
+            (format!("distribution[{at}].cookie_domain"), checked.map(|()| Some(domain)))
         }
     };
-    let cookie_domain = problems.take(&key, domain)?;
-    problems.take(&key, check_others(cookie_domain.as_deref(), others, &base))?;
-    Some(Distribution { base, cookie_domain })
+    let cookie_domain = problems.take(&domain_key, domain)?;
+    problems.take(&domain_key, check_others(cookie_domain.as_deref(), &site.other_urls, &base))?;
+    Some(Distribution { base, cookie_domain, path })
 }
 
 /// Whichever of its names people come by, the service sets the same cookies.

@@ -14,6 +14,12 @@ impl Hosts {
         self.0.as_ref().is_none_or(|hosts| hosts.iter().any(|known| known == host))
     }
 
+    /// The names, if they are listed.
+    #[must_use]
+    pub fn listed(&self) -> Option<&[String]> {
+        self.0.as_deref()
+    }
+
     /// Whether there is a name under which both are believed.
     #[must_use]
     pub fn meet(&self, other: &Self) -> bool {

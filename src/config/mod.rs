@@ -52,7 +52,7 @@ pub use self::signed::{KeyPlace, SignedFront};
 pub use self::site::Site;
 pub use self::source::{ConfigError, Problem};
 use self::source::{Problems, Source};
-pub use self::viewer::Viewer;
+pub use self::viewer::{BundleSource, CspSources, Shim, Viewer, ViewerBundle};
 use crate::access::{Lifetime, Rule};
 
 /// The whole configuration, checked.
@@ -162,7 +162,7 @@ fn check(
     );
     let keys = keys::check(raw.keys, folder, credentials, problems);
     let rotation = rotation::check(raw.rotation, &distributions, site.as_ref(), problems);
-    let viewer = viewer::check(raw.viewer, folder, problems);
+    let viewer = viewer::check(raw.viewer, folder, site.as_ref(), problems);
     let cors = cors::check(raw.cors.unwrap_or_default(), problems);
     let log = log::check(&raw.log.unwrap_or_default(), problems);
     let limits = limits::check(&raw.limits.unwrap_or_default(), problems);

@@ -311,6 +311,8 @@ pub struct Distribution {
     pub host: Option<String>,
     /// The `Domain` of its cookies.
     pub cookie_domain: Option<String>,
+    /// What all of its data lie under.
+    pub path: Option<String>,
 }
 
 /// `[[rule]]`.
@@ -329,6 +331,12 @@ pub struct Rule {
     pub bind_ip: Option<bool>,
     /// Whether people with the same grant share one policy.
     pub share: Option<bool>,
+    /// What people call the dataset.
+    pub title: Option<String>,
+    /// Where the viewer finds it.
+    pub source: Option<String>,
+    /// As which kind of layer the viewer shows it.
+    pub layer: Option<String>,
 }
 
 /// `rule.allow`.
@@ -385,8 +393,32 @@ pub struct Rotation {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Viewer {
-    /// The bundle's folder.
+    /// Where the files of the bundle at `/` are.
     pub root: Option<String>,
+    /// What renews cookies beneath the viewer.
+    pub shim: Option<String>,
+    /// Whether pages carry a content security policy.
+    pub csp: Option<bool>,
+    /// Other origins that scripts may come from.
+    pub script_src: Option<Vec<String>>,
+    /// Other origins whose pages may frame the viewer.
+    pub frame_ancestors: Option<Vec<String>>,
+    /// The path of the bundle that opens datasets.
+    pub open_with: Option<String>,
+    /// Further bundles.
+    pub bundle: Option<Vec<ViewerBundle>>,
+}
+
+/// `[[viewer.bundle]]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewerBundle {
+    /// Where its files are.
+    pub root: Option<String>,
+    /// The path that stands for its root.
+    pub path: Option<String>,
+    /// Under which of the site's names it is served.
+    pub hosts: Option<Vec<String>>,
 }
 
 /// `[cors]`.

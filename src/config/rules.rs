@@ -5,7 +5,7 @@ use super::issuers::BelievedIssuers;
 use super::quantity;
 use super::raw;
 use super::source::Problems;
-use crate::access::{Allow, CookieReach, Lifetime, ResourceTemplate, Rule, conflicts};
+use crate::access::{Allow, CookieReach, Dataset, Lifetime, ResourceTemplate, Rule, conflicts};
 use crate::identity::Email;
 use crate::policy::BaseUrl;
 
@@ -82,6 +82,7 @@ fn check_one(
             .take(&key("lifetime"), quantity::seconds(&raw))
             .and_then(|s| problems.take(&key("lifetime"), Lifetime::from_seconds(s))),
     };
+    let dataset = check_dataset(&key, (raw.title, raw.source, raw.layer), &resources, problems)?;
     Some(Rule {
         name: name?,
         allow: allow?,
@@ -89,7 +90,41 @@ fn check_one(
         lifetime: lifetime?,
         bind_ip: raw.bind_ip.unwrap_or(false),
         share: raw.share.unwrap_or(true),
+        dataset,
     })
+}
+
+type RawDataset = (Option<String>, Option<String>, Option<String>);
+
+/// A title and a source, or neither.
+fn check_dataset(
+    key: &impl Fn(&str) -> String,
+    raw: RawDataset,
+    resources: &Option<Vec<ResourceTemplate>>,
+    problems: &mut Problems,
+) -> Option<Option<Dataset>> {
+    let (title, source, layer) = match raw {
+        (None, None, None) => return Some(None),
+        (Some(title), Some(source), layer) => (title, source, layer),
+        (None, _, _) => {
+            problems.add(key("title"), "missing; a source is offered to people under a title");
+            return None;
+        }
+        (Some(_), None, _) => {
+            let message = "missing; write where the viewer finds it: \
+                           source = \"zarr3://https://data.example.org/lab-a/em\"";
+            problems.add(key("source"), message);
+            return None;
+        }
+    };
+    let dataset = problems.take(&key("source"), Dataset::parse(title, source, layer))?;
+    let covered = |resource: &ResourceTemplate| resource.may_cover(dataset.url());
+    if resources.as_ref().is_some_and(|resources| !resources.iter().any(covered)) {
+        let message = format!("{} is under none of the rule's resources", dataset.url());
+        problems.add(key("source"), message);
+        return None;
+    }
+    Some(Some(dataset))
 }
 
 fn check_name(name: String) -> Result<String, &'static str> {

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::access::{Allow, Lifetime, ResourceTemplate, Rule, decide};
+use crate::access::{Allow, Lifetime, PathPrefix, ResourceTemplate, Rule, decide};
 use crate::identity::{Front, Subject};
 use crate::policy::BaseUrl;
 use crate::signing::PrivateKey;
@@ -33,6 +33,7 @@ fn rules(paths: &[&str]) -> Vec<Rule> {
             lifetime: Lifetime::DEFAULT,
             bind_ip: false,
             share: true,
+            dataset: None,
         })
         .collect()
 }
@@ -53,7 +54,9 @@ fn bench() -> Bench {
         counted.fetch_add(1, Ordering::SeqCst);
     });
     let base = BaseUrl::parse("https://data.example.org").unwrap();
-    let distributions = vec![Distribution { base, cookie_domain: Some("example.org".to_owned()) }];
+    let path = PathPrefix::parse("/").unwrap();
+    let distributions =
+        vec![Distribution { base, cookie_domain: Some("example.org".to_owned()), path }];
     Bench {
         issuer,
         signatures,

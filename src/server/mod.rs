@@ -32,6 +32,7 @@ mod router;
 mod script;
 mod secrets;
 mod session;
+mod shim;
 mod sign_in;
 mod sign_in_error;
 mod snapshot;

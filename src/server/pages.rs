@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::harden;
 use super::request::RequestId;
-use crate::access::Opened;
+use crate::access::{Dataset, Opened};
 use crate::clock::EpochSeconds;
 use crate::identity::{Front, Identity};
 
@@ -58,6 +58,8 @@ pub(super) struct Shown<'a> {
     pub(super) login: Option<ShownLogin<'a>>,
     /// What is open, and until when this browser has cookies for it.
     pub(super) opened: &'a [(&'a Opened, Option<EpochSeconds>)],
+    /// What a viewer can show, and where ours does.
+    pub(super) datasets: &'a [(&'a Dataset, Option<String>)],
     /// What is not, and why.
     pub(super) withheld: &'a [String],
 }
@@ -72,8 +74,14 @@ pub(super) struct ShownLogin<'a> {
 
 /// A page about the person who is signed in.
 pub(super) fn session(shown: &Shown<'_>) -> Response {
-    let Shown { identity, login, opened, withheld } = shown;
+    let Shown { identity, login, opened, datasets, withheld } = shown;
     let mut body = format!("<h1>You are signed in</h1>{}", person(identity, login.as_ref()));
+    if !datasets.is_empty() {
+        body.push_str("<h2>Datasets</h2>");
+        let item =
+            |(dataset, url): &(&Dataset, Option<String>)| dataset_item(dataset, url.as_deref());
+        body.push_str(&list(datasets.iter().map(item)));
+    }
     body.push_str("<h2>Open to you</h2>");
     if opened.is_empty() {
         body.push_str(
@@ -150,6 +158,15 @@ const fn vouched_for_by(front: Front) -> &'static str {
         Front::Login => "the sign-in of this site",
         Front::InsecureProxy => "a proxy that this site believes without a signature",
     }
+}
+
+fn dataset_item(dataset: &Dataset, url: Option<&str>) -> String {
+    let (title, source) = (escape(&dataset.title), escape(&dataset.source));
+    let link = url.map_or_else(
+        || title.clone(),
+        |url| format!("<a href=\"{}\">{title}, open in viewer</a>", escape(url)),
+    );
+    format!("{link}<br><code>{source}</code>")
 }
 
 fn open_part(opened: &Opened, until: Option<EpochSeconds>, in_browser: bool) -> String {

@@ -18,7 +18,7 @@ use super::request::{Peer, RequestId, SiteUrl, check_site};
 use super::snapshot::NotSigning;
 use super::state::AppState;
 use super::throttle::TooMany;
-use super::{cors, record, session, sign_in, verify, viewer};
+use super::{cors, record, session, shim, sign_in, verify, viewer};
 use crate::authn::browser_address;
 use crate::config::Site;
 use crate::policy::BaseUrl;
@@ -42,6 +42,8 @@ pub fn router(state: AppState) -> Router {
         .route("/session/login", get(session::login).fallback(not_allowed::<0>))
         .route("/session/callback/{provider}", get(sign_in::callback).fallback(not_allowed::<3>))
         .route("/session/logout", post(session::logout).fallback(not_allowed::<2>))
+        .route("/session/shim.js", get(shim::script).fallback(not_allowed::<0>))
+        .route(shim::WORKER_PATH, get(shim::worker).fallback(not_allowed::<0>))
         .route(verify::NGINX, get(verify::nginx).fallback(nothing))
         .route("/session/", axum::routing::any(nothing))
         .route("/session/{*rest}", axum::routing::any(nothing))
@@ -223,6 +225,7 @@ fn route_of(path: &str) -> Route {
         "/session/login" => Route::Login,
         path if path.starts_with(sign_in::CALLBACK) => Route::Login,
         "/session/logout" => Route::Logout,
+        "/session/shim.js" | shim::WORKER_PATH => Route::Shim,
         verify::NGINX => Route::Verify,
         path if is_health(path) => Route::Health,
         path if path.starts_with("/session/") => Route::Other,

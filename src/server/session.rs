@@ -13,7 +13,7 @@ use super::error::{ServeError, append};
 use super::login_session::Renewed;
 use super::request::{check_site, cookies, is_navigation, prefers_html};
 use super::{pages, return_to, script, sign_in};
-use crate::access::{Grant, Opened};
+use crate::access::{Dataset, Grant, Opened, Rule};
 use crate::authn::agree;
 use crate::clock::EpochSeconds;
 use crate::config::LogoutUrl;
@@ -79,12 +79,18 @@ async fn describe(asked: &Asked) -> Result<Response, ServeError> {
         Ok(grant) => grant.withheld().iter().map(ToString::to_string).collect(),
         Err(refusal) => vec![refusal.to_string()],
     };
+    let datasets = datasets(asked, opened);
     if prefers_html(&asked.headers) {
         let held = |part| asked.held_until(&identity, part);
         let opened: Vec<_> = opened.iter().map(|part| (part, held(part))).collect();
         let login = (identity.front == Front::Login).then(|| asked.shown_login()).flatten();
-        let shown =
-            pages::Shown { identity: &identity, login, opened: &opened, withheld: &withheld };
+        let shown = pages::Shown {
+            identity: &identity,
+            login,
+            opened: &opened,
+            datasets: &datasets,
+            withheld: &withheld,
+        };
         return Ok(pages::session(&shown));
     }
     let mut rules: Vec<&String> = opened.iter().flat_map(|part| &part.rules).collect();
@@ -99,10 +105,31 @@ async fn describe(asked: &Asked) -> Result<Response, ServeError> {
         "front": identity.front.to_string(),
         "rules": rules,
         "resources": resources(opened),
+        "datasets": datasets.iter().map(|(dataset, url)| json!({
+            "title": dataset.title,
+            "source": dataset.source,
+            "url": url,
+        })).collect::<Vec<_>>(),
         "withheld": withheld,
         "until": identity.expires.to_string(),
     });
     Ok(axum::Json(session).into_response())
+}
+
+/// What a viewer can show this person, with the URLs at which ours does.
+fn datasets<'a>(asked: &'a Asked, opened: &[Opened]) -> Vec<(&'a Dataset, Option<String>)> {
+    let config = &asked.snapshot.config;
+    let viewer = config.viewer.as_ref().map(|viewer| &viewer.open_with);
+    let open_to_them = |rule: &&Rule| opened.iter().any(|part| part.rules.contains(&rule.name));
+    let datasets =
+        config.rules.iter().filter(open_to_them).filter_map(|rule| rule.dataset.as_ref());
+    datasets
+        .filter(|dataset| opened.iter().any(|part| dataset.is_under(part)))
+        .map(|dataset| {
+            let url = |path| format!("{}{path}{}", asked.public_url(), dataset.fragment());
+            (dataset, viewer.map(url))
+        })
+        .collect()
 }
 
 async fn issue_for(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> {

@@ -9,10 +9,15 @@ use std::sync::Arc;
 
 use super::secrets::Secrets;
 use crate::access::Lifetime;
-use crate::bundle::{self, Bundle};
+use crate::bundle::shim::ShimConfig;
+use crate::bundle::{Bundle, Bundles, Injection, Limits, LoadError, Mount, Sources};
 use crate::clock::EpochSeconds;
-use crate::config::{self, Config, ConfigError, Environment, KeySource};
+use crate::config::{
+    self, BundleSource, Config, ConfigError, CspSources, Distribution, Environment, KeySource,
+    Shim, Viewer,
+};
 use crate::keystore::{ActiveRing, Credential, Folder, KeystoreError};
+use crate::policy::BaseUrl;
 
 /// Everything that a request is answered by.
 #[derive(Clone, Debug)]
@@ -25,8 +30,8 @@ pub struct Snapshot {
     pub heard: Option<EpochSeconds>,
     /// What seals cookies and says who we are at providers.
     pub secrets: Arc<Secrets>,
-    /// The viewer bundle, if one is served.
-    pub bundle: Option<Arc<Bundle>>,
+    /// The viewer bundles.
+    pub bundles: Bundles,
 }
 
 /// Why nothing is signed just now.
@@ -67,22 +72,22 @@ impl Snapshot {
         let config = config::load(file, environment)?;
         let ring = keys(&config.keys.source);
         let secrets = Secrets::read_here(config.fronts.login.as_ref());
-        match (ring, secrets, load_bundle(&config)) {
-            (Ok(ring), Ok(secrets), Ok(bundle)) => Ok(Self {
+        match (ring, secrets, load_bundles(&config)) {
+            (Ok(ring), Ok(secrets), Ok(bundles)) => Ok(Self {
                 config: Arc::new(config),
                 ring: ring.map(Arc::new),
                 heard: None,
                 secrets: Arc::new(secrets),
-                bundle,
+                bundles,
             }),
-            (ring, secrets, bundle) => {
+            (ring, secrets, bundles) => {
                 let by_key = |key: &str, text: String| (key.to_owned(), text);
                 let mut wrong = Vec::new();
                 for error in secrets.err().into_iter().flatten() {
                     wrong.push((error.key, error.problem.to_string()));
                 }
                 wrong.extend(ring.err().map(|error| by_key("keys.source", error.to_string())));
-                wrong.extend(bundle.err().map(|error| by_key("viewer.root", error.to_string())));
+                wrong.extend(bundles.err().map(|(key, error)| (key, error.to_string())));
                 Err(config::locate(file, environment, wrong))
             }
         }
@@ -125,9 +130,41 @@ pub(super) fn read_here(source: &KeySource) -> Result<Option<ActiveRing>, Keysto
     }
 }
 
-fn load_bundle(config: &Config) -> Result<Option<Arc<Bundle>>, bundle::LoadError> {
-    let Some(viewer) = &config.viewer else { return Ok(None) };
-    let limits =
-        bundle::Limits { total_bytes: config.limits.bundle_bytes, ..bundle::Limits::default() };
-    Ok(Some(Arc::new(Bundle::load(&viewer.root, limits)?)))
+/// Reads every bundle; a problem stands under the key that names its folder.
+fn load_bundles(config: &Config) -> Result<Bundles, (String, LoadError)> {
+    let Some(viewer) = &config.viewer else { return Ok(Bundles::default()) };
+    let limits = Limits { total_bytes: config.limits.bundle_bytes, ..Limits::default() };
+    let injection = injection(config, viewer);
+    let mut mounts = Vec::new();
+    for served in &viewer.bundles {
+        let BundleSource::Folder(root) = &served.source else { continue };
+        let bundle = Bundle::load(root, limits, &injection);
+        let bundle = Arc::new(bundle.map_err(|error| (served.key.clone(), error))?);
+        let hosts = served.hosts.listed().map(<[String]>::to_vec);
+        mounts.push(Mount { path: served.path.to_string(), hosts, bundle });
+    }
+    Ok(Bundles::new(mounts))
+}
+
+/// What is added to the files of every bundle.
+fn injection(config: &Config, viewer: &Viewer) -> Injection {
+    let origins = |urls: &[BaseUrl]| urls.iter().map(ToString::to_string).collect();
+    let data: Vec<String> =
+        config.distributions.iter().map(|distribution| distribution.base.to_string()).collect();
+    let sources = |csp: &CspSources| Sources {
+        scripts: origins(&csp.script_src),
+        data,
+        ancestors: origins(&csp.frame_ancestors),
+    };
+    let shim = (viewer.shim != Shim::Off).then(|| shim_config(config).script(None));
+    Injection { shim, policy: viewer.csp.as_ref().map(sources) }
+}
+
+/// What the shim is told of this site. Everybody may read it.
+pub(super) fn shim_config(config: &Config) -> ShimConfig {
+    let worker = config.viewer.as_ref().is_some_and(|viewer| viewer.shim == Shim::ServiceWorker);
+    ShimConfig {
+        data: config.distributions.iter().map(Distribution::url_prefix).collect(),
+        service_worker: worker,
+    }
 }

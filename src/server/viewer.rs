@@ -1,4 +1,4 @@
-//! Everything else: the viewer bundle, with cookies on its pages.
+//! Everything else: the viewer bundles, with cookies on their pages.
 
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -6,21 +6,34 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::asked::Asked;
 use super::error::{ServeError, append};
-use crate::bundle::{Outcome, RequestParts, respond};
+use crate::bundle::{Outcome, Place, RequestParts, respond};
 
 /// Answers a file of the bundle. Pages carry cookies as the ledger asks; scripts and images never do,
 /// so that they can be cached.
 pub(super) async fn serve(asked: Asked, request: Request) -> Response {
     let refuse = |error: ServeError| error.into_answer(&asked.headers, &asked.id);
-    let Some(bundle) = &asked.snapshot.bundle else { return refuse(ServeError::NotFound) };
     let (parts, _) = request.into_parts();
-    let outcome = respond(bundle, &RequestParts::from(&parts));
+    let host = asked.public_url().host();
+    let (bundle, path) = match asked.snapshot.bundles.find(host, parts.uri.path()) {
+        Some(Place::Within(bundle, path)) => (bundle, path),
+        Some(Place::Slash(path)) => return onward(path, parts.uri.query()),
+        None => return refuse(ServeError::NotFound),
+    };
+    let outcome = respond(bundle, &RequestParts { path, ..RequestParts::from(&parts) });
     match outcome {
         Outcome::NotFound => refuse(ServeError::NotFound),
         Outcome::MethodNotAllowed => refuse(ServeError::Method("GET, HEAD")),
         _ if outcome.is_html() => page(&asked, outcome).await,
         _ => outcome.into_response(),
     }
+}
+
+/// To a bundle's own path with its last slash. Browsers keep the fragment.
+fn onward(path: &str, query: Option<&str>) -> Response {
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    let location = HeaderValue::try_from(format!("{path}{query}"));
+    let location = location.unwrap_or(HeaderValue::from_static("/"));
+    (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
 }
 
 async fn page(asked: &Asked, outcome: Outcome<'_>) -> Response {

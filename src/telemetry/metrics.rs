@@ -24,7 +24,9 @@ pub enum Route {
     Verify,
     /// `/healthz` and `/readyz`.
     Health,
-    /// The viewer bundle.
+    /// The shim's own files.
+    Shim,
+    /// The viewer bundles.
     Bundle,
     /// Anything that was refused before it had a route.
     Other,

@@ -98,6 +98,7 @@ fn rule((at, spec): (usize, &Spec)) -> Rule {
         lifetime: Lifetime::from_seconds(spec.lifetime).unwrap(),
         bind_ip: spec.bind_ip,
         share: spec.share,
+        dataset: None,
     }
 }
 

@@ -163,6 +163,7 @@ fn rule(at: usize, spec: &RuleSpec) -> Rule {
         lifetime: Lifetime::from_seconds(spec.lifetime).unwrap(),
         bind_ip: spec.bind_ip,
         share: spec.share,
+        dataset: None,
     }
 }
 

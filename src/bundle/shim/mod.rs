@@ -1,0 +1,79 @@
+//! The shim: a script that keeps data open in viewers which know nothing of cookies.
+//!
+//! It is JavaScript; README.md beside this file says what it does. Here it gets its configuration and
+//! becomes text.
+
+use serde_json::json;
+
+/// The page's and the workers' part, minified.
+const SHIM: &str = include_str!("shim.min.js");
+
+/// The service worker, minified.
+const SERVICE_WORKER: &str = include_str!("service_worker.min.js");
+
+/// What stands in the scripts where their configuration goes.
+const PLACE: &str = "EDGEMINT_CONFIG";
+
+/// What the shim has to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShimConfig {
+    /// What URLs of private data begin with: origin and path.
+    pub data: Vec<String>,
+    /// Whether pages also start the service worker.
+    pub service_worker: bool,
+}
+
+impl ShimConfig {
+    /// The shim's text. `site` is the service's own URL where the viewer's pages are not the service's.
+    #[must_use]
+    pub fn script(&self, site: Option<&str>) -> String {
+        SHIM.replacen(PLACE, &self.json(site), 1)
+    }
+
+    /// The service worker's text.
+    #[must_use]
+    pub fn service_worker(&self) -> String {
+        SERVICE_WORKER.replacen(PLACE, &self.json(None), 1)
+    }
+
+    fn json(&self, site: Option<&str>) -> String {
+        let mut config = json!({ "site": site.unwrap_or_default(), "data": self.data });
+        if self.service_worker {
+            config["worker"] = json!(WORKER_PATH);
+        }
+        // Within a page's script, nothing may look like markup; the rest of JSON is JavaScript.
+        config.to_string().replace('<', "\\u003c")
+    }
+}
+
+/// Where the service worker is served.
+pub const WORKER_PATH: &str = "/session/worker.js";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_can_stand_in_a_page() {
+        let config =
+            ShimConfig { data: vec!["https://</script><!--/".to_owned()], service_worker: true };
+        for script in
+            [config.script(None), config.script(Some("https://a")), config.service_worker()]
+        {
+            let lower = script.to_ascii_lowercase();
+            for markup in ["</script", "<script", "<!--"] {
+                assert!(!lower.contains(markup), "{markup}");
+            }
+            assert!(!script.contains(PLACE));
+            assert!(script.contains("https://\\u003c/script"));
+            assert!(script.trim_end().ends_with(';'), "it stands before other scripts");
+        }
+    }
+
+    #[test]
+    fn each_script_has_one_place_for_its_configuration() {
+        for script in [SHIM, SERVICE_WORKER] {
+            assert_eq!(script.matches(PLACE).count(), 1);
+        }
+    }
+}
