@@ -14,10 +14,12 @@ const MAX_BYTES: usize = 1000;
 const FRAGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
+    .add(b'\'')
     .add(b'<')
     .add(b'>')
     .add(b'`')
     .add(b'%')
+    .add(b'\\')
     .add(b'{')
     .add(b'}')
     .add(b'|');

@@ -277,9 +277,10 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_pass_as_they_are() {
+    fn bytes_that_are_no_text_are_what_browsers_read_them_as() {
         let html = Bytes::from_static(b"<head></head>\xff\xfe<script>\xff</script>");
         let page = injection().page(html);
-        assert!(page.body.ends_with(b"\xff\xfe<script>\xff</script>"));
+        assert!(page.body.ends_with(b"\xff\xfe<script>\xef\xbf\xbd</script>"));
+        assert!(page.policy.unwrap().to_str().unwrap().contains(&hash("\u{fffd}")));
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -110,6 +111,11 @@ impl App {
 
     /// Starts on a configuration, with a fresh key and a small bundle beside it.
     pub(crate) fn with(config: &str) -> Self {
+        Self::prepared(config, |_| ())
+    }
+
+    /// The same, with more in the folder of the configuration.
+    pub(crate) fn prepared(config: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Folder::new(folder.path().join("keys"))
             .import(&"K2TESTKEY".parse().unwrap(), &rsa_pem(), SystemClock.now())
@@ -118,7 +124,9 @@ impl App {
         std::fs::create_dir(&viewer).unwrap();
         std::fs::write(viewer.join("index.html"), "<!doctype html><title>viewer</title>").unwrap();
         std::fs::write(viewer.join("main.js"), "console.log(1)").unwrap();
+        std::fs::write(viewer.join("main.js.map"), "console.log(1)").unwrap();
         std::fs::write(folder.path().join("edgemint.toml"), config).unwrap();
+        prepare(folder.path());
 
         let clock = Arc::new(FixedClock::at(NOW));
         let (claims, access) =

@@ -1,7 +1,10 @@
 use axum::body::Body;
-use axum::http::Method;
-
+use axum::http::{Method, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use edgemint::config::{ConfigError, Environment};
 use edgemint::cookies::LEDGER_PREFIX;
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{App, CONFIG, bare, person};
 
@@ -76,19 +79,19 @@ async fn scripts_never_carry_cookies_and_missing_ones_are_no_page() {
 #[tokio::test]
 async fn files_have_etags_ranges_and_heads() {
     let app = App::new();
-    let whole = app.anonymous(Method::GET, "/main.js").await;
+    let whole = app.anonymous(Method::GET, "/main.js.map").await;
     let etag = whole.header("etag").to_owned();
     let get = |name: &str, value: &str| {
-        bare(Method::GET, "/main.js").header(name, value).body(Body::empty()).unwrap()
+        bare(Method::GET, "/main.js.map").header(name, value).body(Body::empty()).unwrap()
     };
     assert_eq!(app.send(get("if-none-match", &etag)).await.status, 304);
     let part = app.send(get("range", "bytes=0-6")).await;
     assert_eq!((part.status.as_u16(), part.text()), (206, "console".to_owned()));
     assert_eq!(part.header("content-range"), "bytes 0-6/14");
     assert_eq!(app.send(get("range", "bytes=99-")).await.status, 416);
-    let head = app.anonymous(Method::HEAD, "/main.js").await;
+    let head = app.anonymous(Method::HEAD, "/main.js.map").await;
     assert_eq!((head.header("content-length"), head.body.len()), ("14", 0));
-    let post = app.anonymous(Method::POST, "/main.js").await;
+    let post = app.anonymous(Method::POST, "/main.js.map").await;
     assert_eq!((post.status.as_u16(), post.header("allow")), (405, "GET, HEAD"));
 }
 
@@ -120,4 +123,144 @@ async fn without_a_bundle_there_is_nothing_but_the_session() {
     let app = App::with(&config);
     assert_eq!(app.anonymous(Method::GET, "/").await.status, 404);
     assert_eq!(app.of(person("Ada"), Method::POST, "/session/cookies").await.status, 200);
+}
+
+const SHIM_MARK: &str = "https://data.example.org/";
+
+#[tokio::test]
+async fn pages_and_scripts_begin_with_the_shim_and_are_asked_for_anew() {
+    let app = App::prepared(CONFIG, |folder| {
+        std::fs::write(folder.join("viewer/a.3f2a1b4c.js"), "a()").unwrap();
+    });
+    let page = app.anonymous(Method::GET, "/").await;
+    let script = app.anonymous(Method::GET, "/a.3f2a1b4c.js").await;
+    assert!(page.text().starts_with("<!doctype html><script>"), "{}", page.text());
+    assert!(page.text().contains(SHIM_MARK));
+    assert!(script.text().contains(SHIM_MARK) && script.text().ends_with("a()"));
+    assert_eq!(script.header("cache-control"), "no-cache");
+    assert_eq!(script.header("content-length"), script.body.len().to_string());
+    let policy = page.header("content-security-policy");
+    let inline =
+        page.text().split("<script>").nth(1).unwrap().split("</script>").next().unwrap().to_owned();
+    let hash = STANDARD.encode(Sha256::digest(inline));
+    assert!(policy.contains(&format!("'sha256-{hash}'")), "{policy}");
+    assert!(!policy.contains("'unsafe-inline' "), "no inline script but those: {policy}");
+}
+
+#[tokio::test]
+async fn without_the_shim_files_are_served_as_they_are() {
+    let app = App::with(
+        &CONFIG.replace("root = \"viewer\"", "root = \"viewer\"\nshim = \"off\"\ncsp = false"),
+    );
+    assert_eq!(app.anonymous(Method::GET, "/main.js").await.text(), "console.log(1)");
+    let page = app.anonymous(Method::GET, "/").await;
+    assert_eq!(page.text(), "<!doctype html><title>viewer</title>");
+    assert_eq!(page.header("content-security-policy"), "");
+}
+
+#[tokio::test]
+async fn other_origins_may_load_the_shim_and_it_knows_the_site() {
+    let app = App::new();
+    let shim = app.anonymous(Method::GET, "/session/shim.js").await;
+    assert_eq!(shim.header("content-type"), "text/javascript; charset=utf-8");
+    assert_eq!(shim.header("access-control-allow-origin"), "*");
+    assert_eq!(shim.header("cross-origin-resource-policy"), "cross-origin");
+    assert!(shim.text().contains("\"site\":\"https://viewer.example.org\""), "{}", shim.text());
+    assert!(shim.set_cookies().is_empty());
+    let known = [("if-none-match", shim.header("etag"))];
+    let again = app.with_headers(person("Ada"), Method::GET, "/session/shim.js", &known).await;
+    assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
+    assert_eq!(app.anonymous(Method::POST, "/session/shim.js").await.status, 405);
+}
+
+#[tokio::test]
+async fn the_service_worker_is_there_only_where_it_is_wanted() {
+    let app = App::new();
+    assert_eq!(app.anonymous(Method::GET, "/session/worker.js").await.status, 404);
+    let app = App::with(
+        &CONFIG.replace("root = \"viewer\"", "root = \"viewer\"\nshim = \"service-worker\""),
+    );
+    let worker = app.anonymous(Method::GET, "/session/worker.js").await;
+    assert_eq!((worker.status.as_u16(), worker.header("service-worker-allowed")), (200, "/"));
+    assert_eq!(worker.header("cache-control"), "no-cache");
+    assert!(app.anonymous(Method::GET, "/").await.text().contains("/session/worker.js"));
+}
+
+#[tokio::test]
+async fn several_bundles_are_served_at_their_paths_and_hosts() {
+    let config = CONFIG.replace(
+        "[viewer]\nroot = \"viewer\"\n",
+        "[viewer]\nroot = \"viewer\"\n[[viewer.bundle]]\nroot = \"old\"\npath = \"/old/\"\n\
+         [[viewer.bundle]]\nroot = \"old\"\npath = \"/beta/\"\nhosts = [\"beta.example.org\"]\n",
+    );
+    let config = format!("other_urls = [\"https://beta.example.org\"]\n{config}");
+    let app = App::prepared(&config, |folder| {
+        std::fs::create_dir(folder.join("old")).unwrap();
+        std::fs::write(folder.join("old/index.html"), "<title>old</title>").unwrap();
+    });
+    let at = |host: &'static str, path: &'static str| {
+        let request = Request::get(path).header("sec-fetch-mode", "navigate").header("host", host);
+        let request = request.body(Body::empty()).unwrap();
+        app.send(request)
+    };
+    assert!(at("viewer.example.org", "/").await.text().contains("<title>viewer</title>"));
+    assert!(at("viewer.example.org", "/old/").await.text().contains("<title>old</title>"));
+    assert!(at("viewer.example.org", "/old/deep").await.text().contains("<title>old</title>"));
+    assert!(at("viewer.example.org", "/beta/").await.text().contains("<title>viewer</title>"));
+    assert!(at("beta.example.org", "/beta/").await.text().contains("<title>old</title>"));
+    let bare = at("viewer.example.org", "/old?a=b").await;
+    assert_eq!((bare.status.as_u16(), bare.header("location")), (308, "/old/?a=b"));
+    assert_eq!(at("viewer.example.org", "/old/main.js").await.status, 404, "the other one's file");
+}
+
+#[tokio::test]
+async fn the_session_lists_datasets_with_links_for_those_they_are_open_to() {
+    let dataset = "title = \"Neurons <1>\"\nsource = \"zarr3://https://data.example.org/lab-a/em\"";
+    let rule = "resources = [\"https://data.example.org/lab-a/*\"]";
+    let app = App::with(&CONFIG.replace(rule, &format!("{rule}\n{dataset}")));
+    let link = "https://viewer.example.org/#!%7B%22layers%22:[%7B%22name%22:%22Neurons%20%3C1%3E%22,\
+                %22source%22:%22zarr3://https://data.example.org/lab-a/em%22%7D]%7D";
+    let session = app.of(person("Ada"), Method::GET, "/session").await.json();
+    assert_eq!(session["datasets"][0]["url"], link);
+    assert_eq!(session["datasets"][0]["title"], "Neurons <1>");
+    let html = [("accept", "text/html")];
+    let page = app.with_headers(person("Ada"), Method::GET, "/session", &html).await.text();
+    assert!(page.contains("Neurons &lt;1&gt;, open in viewer</a>"), "{page}");
+    assert!(page.contains(&format!("href=\"{link}\"")), "{page}");
+    let other = app.of(person("Ben"), Method::GET, "/session").await.json();
+    assert_eq!(other["datasets"], serde_json::json!([]));
+}
+
+#[test]
+fn datasets_and_bundles_that_cannot_be_are_refused_at_their_key() {
+    let rule = "resources = [\"https://data.example.org/lab-a/*\"]";
+    let viewer = "root = \"viewer\"";
+    for (old, add, key) in [
+        (rule, "source = \"zarr://https://data.example.org/lab-a/em\"", "rule[0].title"),
+        (rule, "title = \"Em\"", "rule[0].source"),
+        (
+            rule,
+            "title = \"Em\"\nsource = \"zarr://https://data.example.org/lab-b/em\"",
+            "rule[0].source",
+        ),
+        (viewer, "shim = \"on\"", "viewer.shim"),
+        (viewer, "script_src = [\"*\"]", "viewer.script_src[0]"),
+        (viewer, "open_with = \"/x/\"", "viewer.open_with"),
+        (viewer, "[[viewer.bundle]]\nroot = \"viewer\"", "viewer.bundle[0].path"),
+        (
+            viewer,
+            "[[viewer.bundle]]\nroot = \"viewer\"\npath = \"/session/x/\"",
+            "viewer.bundle[0].path",
+        ),
+        (viewer, "[[viewer.bundle]]\nroot = \"viewer\"\npath = \"x\"", "viewer.bundle[0].path"),
+        (viewer, "[[viewer.bundle]]\npath = \"/x/\"", "viewer.bundle[0].root"),
+        (viewer, "[[viewer.bundle]]\nroot = \"gs://a/b\"\npath = \"/x/\"", "viewer.bundle[0].root"),
+    ] {
+        let config = CONFIG.replacen(old, &format!("{old}\n{add}"), 1);
+        let file = std::path::Path::new("edgemint.toml");
+        let error = edgemint::config::parse(file, &config, &Environment::default()).unwrap_err();
+        let ConfigError::Wrong(problems) = &error else { panic!("{error}") };
+        let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        assert_eq!(keys, [key], "{add}: {error}");
+    }
 }
