@@ -1,0 +1,225 @@
+// What this thread knows of the cookies, which it can never see: until when they live, whether somebody
+// is signed in, and whether a refused read is explained by that. Renews them, one thread at a time.
+//
+// 1. Times are ages since the answer came; see time.js.
+// 2. Whoever renews tells all other threads and tabs; whoever hears it while waiting does not ask again.
+// 3. Each renewal is a new generation. A read that began under an older one is simply done again.
+// 4. A refusal while cookies live means that the thing is absent, as S3 says 403 for that. It is looked
+//    into once in half a minute, and more seldom each time that this was for nothing.
+
+import { parseOutcome } from "./service.js";
+import { stopwatch } from "./time.js";
+
+/** Cookies this close to their end count as expired: the clocks of edge and service differ a little. */
+const MARGIN = 10_000;
+/** The least milliseconds between two questions of one thread. */
+const GAP = 1000;
+const LONGEST_PAUSE = 30_000;
+const PROBE = 30_000;
+const LONGEST_PROBE = 600_000;
+/** How often somebody without access is looked at again, when they return to the tab. */
+const NO_ACCESS = 60_000;
+const TELL_REFUSAL = 2000;
+/** How long a page may take to tell a worker what it knows. */
+const ANSWER = 200;
+
+export class Cookies {
+  /** Grows with every renewal, whichever thread it was that asked. */
+  generation = 0;
+  /** Whether a read was answered by 503 since there were cookies last. */
+  refused = false;
+  /** Called after anything has changed. */
+  onchange = () => {};
+
+  #ask;
+  #threads;
+  #time;
+  #random;
+  #leads;
+  #last = null; // the outcome that counts
+  #left = null; // milliseconds of life, as a function; null where nothing is known
+  #refusal = ""; // "signed-out" or "no-access"
+  #asked = null; // stopwatch since the last question
+  #pause = 0; // how long to leave the service alone after that
+  #failures = 0;
+  #trouble = null; // stopwatch since the service has not given an answer
+  #probe = PROBE;
+  #told = null; // stopwatch since the others heard of a refused read
+  #news = 0; // outcomes of other threads
+  #wanted = false;
+  #renewing = null;
+  #renewed = null; // ends the waiting for #renewing
+
+  /** `leads`: answers threads that have just begun; a page does. */
+  constructor({ ask, threads, time, random = Math.random, leads = false }) {
+    this.#ask = ask;
+    this.#threads = threads;
+    this.#time = time;
+    this.#random = random;
+    this.#leads = leads;
+    threads.listen((message) => this.#hear(message));
+    if (!leads) threads.tell({ kind: "question" });
+  }
+
+  /** "unknown", "fresh", "renewing", "signed-out" or "no-access". */
+  get state() {
+    if (this.#renewing) return "renewing";
+    return this.isAlive() ? "fresh" : this.#refusal || "unknown";
+  }
+
+  /** Milliseconds until the cookies end; null where that is not known. */
+  get expiresIn() {
+    return this.#left ? Math.max(0, this.#left()) : null;
+  }
+
+  /** Milliseconds for which the service has not answered the question. */
+  get trouble() {
+    return this.#trouble ? this.#trouble() : 0;
+  }
+
+  get isSignedOut() {
+    return this.#refusal === "signed-out";
+  }
+
+  isAlive() {
+    return this.#left !== null && this.#left() > Math.min(MARGIN, this.#last.expiresIn / 10);
+  }
+
+  /** Whether cookies are needed first: it is known that there are none, and not that there can be none. */
+  isStale() {
+    return !this.isAlive() && !this.#refusal && (this.#renewing !== null || (this.#left !== null && this.mayAsk()));
+  }
+
+  mayAsk() {
+    return this.untilAsking() === 0;
+  }
+
+  /** Milliseconds before the service may be asked again. */
+  untilAsking(least = this.#pause) {
+    return this.#asked ? Math.max(0, least - this.#asked()) : 0;
+  }
+
+  /** Milliseconds until it is time to renew; Infinity where there is nothing to renew. */
+  untilDue() {
+    if (this.#refusal === "no-access") return this.untilAsking(NO_ACCESS);
+    if (this.#refusal) return this.untilAsking();
+    if (!this.#left) return this.#trouble ? this.untilAsking() : Infinity;
+    const due = this.#left() - this.#last.expiresIn + this.#last.refreshIn;
+    return Math.max(0, due, this.untilAsking());
+  }
+
+  /**
+   * Something is about to be read: the first time, this finds out until when that will go well. A worker
+   * that has just begun gives pages a moment to tell.
+   */
+  want() {
+    if (this.#wanted) return;
+    this.#wanted = true;
+    const ask = () => this.#asked || this.renew();
+    if (this.#leads) ask();
+    else this.#time.after(ANSWER, ask);
+  }
+
+  /** Renews, unless that was just tried; whoever calls meanwhile gets the same. Never rejects. */
+  renew() {
+    if (!this.#renewing && this.mayAsk()) {
+      const renewing = new Promise((done) => (this.#renewed = done));
+      this.#renewing = renewing;
+      const news = this.#news;
+      const turn = this.#threads.inTurn(() => this.#renewOnce(news));
+      turn.then(() => this.#renewing === renewing && this.#end());
+      this.onchange();
+    }
+    return this.#renewing ?? Promise.resolve();
+  }
+
+  /**
+   * What explains that a read was refused, which began under this generation:
+   *
+   * - "retry": there have been new cookies since;
+   * - "renew": perhaps new cookies help: renew, then ask again what explains it;
+   * - "later": there are no cookies just now, and the answer says nothing about what was read;
+   * - "": nothing; it is a true answer.
+   */
+  explain(began) {
+    if (began < this.generation) return "retry";
+    if (this.#renewing) return "renew";
+    if (this.#refusal === "no-access") return "";
+    if (this.#refusal) return "later";
+    if (!this.isAlive()) return this.mayAsk() ? "renew" : "later";
+    if (this.untilAsking(this.#probe) > 0) return "";
+    this.#probe = Math.min(this.#probe * 2, LONGEST_PROBE);
+    return "renew";
+  }
+
+  /** A read that was done again went well: refusals may mean something. */
+  helped() {
+    this.#probe = PROBE;
+  }
+
+  /** A read got 503 instead of its refusal. Every page hears of it, so that one can say so. */
+  refuse() {
+    if (!this.#told || this.#told() > TELL_REFUSAL) {
+      this.#told = stopwatch(this.#time);
+      this.#threads.tell({ kind: "refused" });
+    }
+    this.#noteRefusal();
+  }
+
+  /** Returns whether it asked. There is no need to if another thread did while this one waited. */
+  async #renewOnce(news) {
+    if (this.#news !== news) return false;
+    const outcome = await this.#ask();
+    this.#accept(outcome);
+    this.#threads.tell({ kind: "outcome", ...outcome });
+    return true;
+  }
+
+  #end() {
+    this.#renewed?.();
+    this.#renewing = this.#renewed = null;
+    this.onchange();
+  }
+
+  #hear(message) {
+    if (message.kind === "question" && this.#leads && this.#last) {
+      this.#threads.tell({ kind: "known", ...this.#last });
+    }
+    if (message.kind === "refused") this.#noteRefusal();
+    const outcome = parseOutcome(message);
+    if (!outcome) return;
+    if (message.kind !== "outcome" && !(message.kind === "known" && !this.#leads && !this.#last)) return;
+    this.#news += 1;
+    this.#accept(outcome);
+    this.#end();
+  }
+
+  #noteRefusal() {
+    if (this.refused || this.isAlive()) return;
+    this.refused = true;
+    this.onchange();
+  }
+
+  #accept(outcome) {
+    this.#asked = stopwatch(this.#time, outcome.at);
+    this.#pause = GAP;
+    if (outcome.state === "unavailable") return this.#backOff(outcome.retryAfter);
+    this.#trouble = null;
+    this.#failures = 0;
+    this.#last = outcome;
+    const fresh = outcome.state === "fresh";
+    const age = this.#asked;
+    this.#left = fresh ? () => outcome.expiresIn - age() : null;
+    this.#refusal = fresh ? "" : outcome.state;
+    if (!fresh) return;
+    this.generation += 1;
+    this.refused = false;
+  }
+
+  #backOff(retryAfter) {
+    this.#trouble ??= stopwatch(this.#time);
+    const wait = Math.min(GAP * 2 ** this.#failures, LONGEST_PAUSE);
+    this.#failures += 1;
+    this.#pause = Math.max(retryAfter, wait * (0.8 + 0.4 * this.#random()));
+  }
+}

@@ -1,0 +1,157 @@
+// What only a page does: renews in time, says when sign-in is needed, and goes there and back.
+
+import { Banner } from "./banner.js";
+import { keepFragment } from "./fragment.js";
+import { makeHook } from "./hook.js";
+
+const FIRST_WAIT = 5000;
+const LONGEST_WAIT = 30_000;
+/** A timer of a browser counts no further than 24 days; a page looks again each quarter of an hour. */
+const LONGEST_TIMER = 900_000;
+/** How long the service may be silent before that is worth a banner. */
+const TROUBLE = 15_000;
+const LEDGER = /(^|; )__Host-edgemint-set-/;
+
+const SIGNED_OUT = "You are not signed in, so private data is missing here. It comes back when you are.";
+const TROUBLED = "Your access cannot be renewed just now, so private data is missing here. This page keeps trying.";
+
+export class Page {
+  #cookies;
+  #scope;
+  #time;
+  #site;
+  #banner;
+  #hook;
+  #state = "unknown";
+  #wait = FIRST_WAIT;
+  #cancel = () => {};
+  #answered = false; // whether somebody has dismissed the banner, or shows one of their own
+  #announced = false;
+
+  /** `site` is the service's origin, or empty where it is the page's own. */
+  constructor({ cookies, scope, time, site }) {
+    this.#cookies = cookies;
+    this.#scope = scope;
+    this.#time = time;
+    this.#site = site;
+    this.#banner = new Banner(scope.document);
+    this.#hook = makeHook({ cookies, signIn: () => this.#signIn() });
+  }
+
+  start() {
+    const { document } = this.#scope;
+    if (!("edgemint" in this.#scope)) {
+      Object.defineProperty(this.#scope, "edgemint", { value: this.#hook, configurable: true, writable: true });
+    }
+    this.#cookies.onchange = () => this.#changed();
+    for (const type of ["focus", "online", "pageshow"]) this.#scope.addEventListener(type, () => this.#wake());
+    document.addEventListener("visibilitychange", () => this.#wake());
+    if (this.#hasLedger()) this.#cookies.want();
+  }
+
+  /** Whether this browser was given cookies here: if not, there is nothing to ask before data is read. */
+  #hasLedger() {
+    try {
+      return LEDGER.test(this.#scope.document.cookie);
+    } catch {
+      return false;
+    }
+  }
+
+  #wake() {
+    if (this.#scope.document.hidden) return;
+    if (this.#cookies.untilDue() === 0) this.#cookies.renew();
+    this.#arm();
+  }
+
+  #changed() {
+    const { state } = this.#cookies;
+    if (this.#cookies.isAlive()) {
+      this.#wait = FIRST_WAIT;
+      this.#answered = this.#announced = false;
+    }
+    this.#arm();
+    this.#show();
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#hook.dispatchEvent(new CustomEvent("change", { detail: { state } }));
+  }
+
+  #arm() {
+    this.#cancel();
+    const left = this.#untilNext();
+    if (left !== Infinity) this.#cancel = this.#time.after(Math.min(left, LONGEST_TIMER), () => this.#tick());
+  }
+
+  /** Milliseconds until it is time to ask without being told to. */
+  #untilNext() {
+    const { state, isSignedOut, refused } = this.#cookies;
+    if (state === "renewing" || state === "no-access") return Infinity;
+    if (!isSignedOut) return this.#cookies.untilDue();
+    return refused && !this.#scope.document.hidden ? this.#cookies.untilAsking(this.#wait) : Infinity;
+  }
+
+  #tick() {
+    if (this.#untilNext() > 0) return this.#arm();
+    if (this.#cookies.isSignedOut) this.#wait = Math.min(this.#wait * 1.5, LONGEST_WAIT);
+    this.#cookies.renew();
+  }
+
+  #show() {
+    const { refused, isSignedOut, trouble } = this.#cookies;
+    const needed = refused && (isSignedOut || trouble > TROUBLE);
+    if (!needed || this.#answered || !this.#announce()) return this.#banner.hide();
+    this.#banner.show(isSignedOut ? SIGNED_OUT : TROUBLED, {
+      prepare: (link) => this.#lead(link),
+      dismiss: () => this.#dismiss(),
+    });
+  }
+
+  /** Returns whether a banner is to be shown. Whoever prevents the event's default shows their own. */
+  #announce() {
+    if (this.#announced) return true;
+    this.#announced = true;
+    const detail = { url: this.#loginUrl() };
+    const event = new CustomEvent("signinrequired", { cancelable: true, detail });
+    this.#answered = !this.#hook.dispatchEvent(event);
+    return !this.#answered;
+  }
+
+  #dismiss() {
+    this.#answered = true;
+    this.#banner.hide();
+  }
+
+  /** Sign-in leads back to paths of the service alone. */
+  #loginUrl() {
+    const { pathname, search } = this.#scope.location;
+    const back = this.#site ? "/session" : pathname + search;
+    return `${this.#site || this.#scope.origin}/session/login?return_to=${encodeURIComponent(back)}`;
+  }
+
+  /** From another host, or out of a frame, sign-in is a tab of its own: this one finds out. */
+  #isApart() {
+    return Boolean(this.#site) || this.#scope.top !== this.#scope.self;
+  }
+
+  #lead(link) {
+    this.#keep();
+    link.href = this.#loginUrl();
+    link.target = this.#isApart() ? "_blank" : "";
+    link.rel = "noopener";
+  }
+
+  #signIn() {
+    this.#keep();
+    if (this.#isApart()) this.#scope.open(this.#loginUrl(), "_blank", "noopener");
+    else this.#scope.location.assign(this.#loginUrl());
+  }
+
+  #keep() {
+    try {
+      keepFragment(this.#scope, this.#time.now());
+    } catch {
+      // No storage, or no room in it: the view is lost, and sign-in is not.
+    }
+  }
+}

@@ -1,0 +1,103 @@
+// Reads data with the person's cookies, and never mistakes their expiry for the absence of the data.
+
+/** How often one read is done again at most. */
+const ROUNDS = 2;
+
+/**
+ * Returns `read(input, init)`: null where that is no read of data, and otherwise what `fetch` would
+ * return, with cookies, and 503 in place of a refusal that only says that there are none.
+ */
+export function reader({ fetch, kindOf, cookies }) {
+  return (input, init) => {
+    const asked = describe(input, init, kindOf);
+    if (!asked) return null;
+    const attempt = () => fetch(input, asked.init);
+    cookies.want();
+    return asked.again ? persist(attempt, asked, kindOf, cookies) : attempt();
+  };
+}
+
+/** What is asked for, or null if it is none of our business. */
+function describe(input, init, kindOf) {
+  const request = typeof input?.url === "string" ? input : null;
+  const kind = kindOf(request ? request.url : input);
+  const say = (name, otherwise) => init?.[name] ?? request?.[name] ?? otherwise;
+  // Whoever says "omit" means it; "same-origin" is what everybody says who says nothing.
+  if (!kind || say("credentials") === "omit") return null;
+  const again = ["GET", "HEAD"].includes(String(say("method", "GET")).toUpperCase()) && say("mode") !== "no-cors";
+  const changed = kind === "cross-origin" ? withCredentials(request, init) : init;
+  return { init: changed, again, signal: say("signal"), isHead: /^head$/i.test(say("method", "GET")) };
+}
+
+/** The viewer's own settings, with credentials on top; it may hold on to the object and change it. */
+function withCredentials(request, init) {
+  const changed = { credentials: "include" };
+  // Any setting at all makes the browser forget the referrer that a Request brings along.
+  if (request && !init) Object.assign(changed, { referrer: request.referrer, referrerPolicy: request.referrerPolicy });
+  if (typeof init?.url === "string") return new Request(init, changed);
+  return Object.create(init ?? null, Object.getOwnPropertyDescriptors(changed));
+}
+
+async function persist(attempt, asked, kindOf, cookies) {
+  for (let round = 0; ; round += 1) {
+    const began = cookies.generation;
+    const { answer, error } = await once(attempt, asked.signal);
+    if (answer && !isRefusal(answer, kindOf)) {
+      if (round > 0) cookies.helped();
+      return answer;
+    }
+    const reason = round < ROUNDS ? await reasonFor(began, asked.signal, cookies) : "";
+    if (reason === "") {
+      if (error) throw error;
+      return answer;
+    }
+    answer?.body?.cancel().catch(() => {});
+    if (reason === "later") {
+      cookies.refuse();
+      return notNow(asked.isHead);
+    }
+  }
+}
+
+/** A 403 of the edge often lacks CORS headers, which to a script is a broken connection. */
+async function once(attempt, signal) {
+  try {
+    return { answer: await attempt() };
+  } catch (error) {
+    if (signal?.aborted || error?.name !== "TypeError") throw error;
+    return { error };
+  }
+}
+
+/** What another host says, to which a data host led, is that host's affair. */
+function isRefusal(answer, kindOf) {
+  return answer.status === 403 && (!answer.redirected || kindOf(answer.url) !== "");
+}
+
+async function reasonFor(began, signal, cookies) {
+  const reason = cookies.explain(began);
+  if (reason !== "renew") return reason;
+  await unlessAborted(cookies.renew(), signal);
+  const then = cookies.explain(began);
+  return then === "renew" ? "later" : then;
+}
+
+function unlessAborted(work, signal) {
+  if (!signal) return work;
+  return new Promise((done, fail) => {
+    const abort = () => fail(signal.reason ?? new DOMException("The read was aborted.", "AbortError"));
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(() => {
+      signal.removeEventListener("abort", abort);
+      done();
+    });
+  });
+}
+
+/** Viewers take 403 and a broken connection for "absent", and keep that; 503 they ask again. */
+function notNow(isHead) {
+  const headers = { "retry-after": "5", "cache-control": "no-store", "content-type": "text/plain" };
+  const text = "edgemint: there are no cookies for this just now; see window.edgemint.state";
+  return new Response(isHead ? null : text, { status: 503, statusText: "No Cookies Now", headers });
+}

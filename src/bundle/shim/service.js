@@ -1,0 +1,86 @@
+// Asks the service for cookies, and says in one word what came of it.
+
+/** The most milliseconds that asking may take, handing over to other hosts included. */
+const LIMIT = 10_000;
+const DAY = 86_400_000;
+/** When to ask again if a host did not take its handoff. */
+const AGAIN = 30_000;
+
+/**
+ * Renews the cookies. Never rejects. Returns an outcome, whose times are in milliseconds:
+ *
+ * - `{state: "fresh", at, expiresIn, refreshIn}`: there are new cookies, counted from `at`;
+ * - `{state: "signed-out", at}`: signing in can help;
+ * - `{state: "no-access", at}`: it cannot, no rule opens anything;
+ * - `{state: "unavailable", at, retryAfter}`: nobody knows just now.
+ */
+export async function askForCookies({ fetch, site, origins, time }) {
+  const patience = new AbortController();
+  const cancel = time.after(LIMIT, () => patience.abort());
+  const post = (url, init) =>
+    fetch(url, { method: "POST", credentials: "include", redirect: "manual", cache: "no-store", signal: patience.signal, ...init });
+  try {
+    const answer = await post(`${site}/session/cookies`, { headers: { accept: "application/json" } });
+    const said = { ...(await judge(answer, post, origins)), at: time.now() };
+    return parseOutcome(said) ?? unavailable(time.now());
+  } catch {
+    return unavailable(time.now());
+  } finally {
+    cancel();
+  }
+}
+
+const unavailable = (at, retryAfter = 0) => ({ state: "unavailable", at, retryAfter });
+
+async function judge(answer, post, origins) {
+  // A load balancer that authenticates where it should allow leads to its login page.
+  if (answer.type === "opaqueredirect") return { state: "signed-out" };
+  const body = await answer.json().catch(() => ({}));
+  if (answer.ok) return handOver(body, post, origins);
+  const kind = String(body?.type).split(":").pop();
+  if (answer.status === 401 && kind !== "session-unchecked") return { state: "signed-out" };
+  if (answer.status === 403 && kind === "no-access") return { state: "no-access" };
+  return { state: "unavailable", retryAfter: seconds(answer.headers.get("retry-after")) };
+}
+
+/** Takes each handoff token to its host, which sets cookies of its own. The soonest to end counts. */
+async function handOver(body, post, origins) {
+  const handoffs = Array.isArray(body.handoffs) ? body.handoffs : [];
+  const lives = await Promise.all([life(body), ...handoffs.map((handoff) => exchange(handoff, post, origins))]);
+  const least = (name) => Math.min(...lives.map((one) => one[name]).filter(Number.isFinite));
+  return { state: "fresh", expiresIn: least("expiresIn"), refreshIn: least("refreshIn") };
+}
+
+const life = (body) => ({ expiresIn: seconds(body.expires_in), refreshIn: seconds(body.refresh_in) });
+
+async function exchange(handoff, post, origins) {
+  try {
+    const { url, token } = handoff;
+    // A token is worth cookies, so it goes to hosts of data and to nobody else.
+    if (!origins.includes(new URL(url).origin)) return {};
+    const answer = await post(url, { headers: { accept: "application/json", "content-type": "text/plain" }, body: token });
+    if (answer.ok) return life(await answer.json());
+    return answer.status === 403 ? {} : { refreshIn: AGAIN };
+  } catch {
+    return { refreshIn: AGAIN };
+  }
+}
+
+const seconds = (text) => Number(text ?? NaN) * 1000;
+
+/** An outcome, from the service or from another thread, or null if it makes no sense. */
+export function parseOutcome(said) {
+  const { state, at } = said;
+  if (!Number.isFinite(at)) return null;
+  if (state === "signed-out" || state === "no-access") return { state, at };
+  if (state === "unavailable") return unavailable(at, between(0, said.retryAfter, DAY) ?? 0);
+  if (state !== "fresh") return null;
+  const expiresIn = between(1000, said.expiresIn, DAY);
+  if (!expiresIn) return null;
+  const refreshIn = between(1000, said.refreshIn, expiresIn) ?? expiresIn * 0.8;
+  return { state, at, expiresIn, refreshIn };
+}
+
+function between(least, value, most) {
+  return Number.isFinite(value) ? Math.min(Math.max(value, least), most) : undefined;
+}

@@ -1,0 +1,9 @@
+// The shim: makes an unmodified viewer read private data with the person's cookies.
+//
+// It stands first in every page and every script of a viewer bundle. The README says what it does; each
+// file here is one part of it. The server puts its configuration in the place of EDGEMINT_CONFIG.
+
+import { start } from "./start.js";
+import { systemTime } from "./time.js";
+
+start(globalThis, EDGEMINT_CONFIG, systemTime);

@@ -1,0 +1,236 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Page } from "../page.js";
+import { FILE, HOUR, SECOND, SITE, World, problem, settled } from "./world.js";
+
+const LEDGER = "a=b; __Host-edgemint-set-0011aabb=1|2000000000|x";
+
+/** As much of an element as a banner needs. */
+function element(name) {
+  return Object.assign(new EventTarget(), {
+    name, style: {}, dataset: {}, children: [], attributes: {}, textContent: "",
+    setAttribute(key, value) { this.attributes[key] = value; },
+    append(...children) { this.children.push(...children.map((child) => Object.assign(child, { parent: this }))); },
+    attachShadow() { return (this.shadow = element("shadow")); },
+    remove() { this.parent.children = this.parent.children.filter((child) => child !== this); },
+  });
+}
+
+function open(world, { cookie = "", site = "", framed = false, ...browser } = {}) {
+  const thread = world.thread({ leads: true, ...browser });
+  const document = Object.assign(new EventTarget(), {
+    cookie, hidden: false, documentElement: element("html"), createElementNS: (_, name) => element(name),
+  });
+  const went = [];
+  const location = { pathname: "/v/", search: "?a=b&c", hash: "#!{}", href: `${SITE}/v/?a=b&c#!{}`, assign: (url) => went.push(url) };
+  const items = new Map();
+  const scope = Object.assign(new EventTarget(), {
+    document, location, origin: SITE, open: (...given) => went.push(given),
+    sessionStorage: { setItem: (key, value) => items.set(key, value) },
+  });
+  scope.self = scope;
+  scope.top = framed ? {} : scope;
+  new Page({ cookies: thread.cookies, scope, time: world.time, site }).start();
+  const banner = () => document.documentElement.children[0]?.shadow.children[0].children;
+  return { ...thread, scope, document, went, items, banner, hook: scope.edgemint };
+}
+
+const nobody = () => problem(401, "not-signed-in");
+
+test("a page with cookies finds out at once until when, and renews them in time, for ever", async () => {
+  const world = new World();
+  const page = open(world, { cookie: LEDGER });
+  await settled();
+  assert.equal(world.posts.length, 1);
+  for (let hour = 0; hour < 8; hour += 1) {
+    await world.pass(2880 * SECOND);
+    assert.equal(world.posts.length, 2 + hour);
+    assert.equal(page.hook.state, "fresh");
+  }
+});
+
+test("a page that nobody is signed in to, and that reads public data only, asks nothing and says nothing", async () => {
+  const world = new World();
+  const page = open(world);
+  await world.pass(24 * HOUR);
+  for (const type of ["focus", "online", "pageshow"]) page.scope.dispatchEvent(new Event(type));
+  assert.equal(page.read("https://public.example.net/x"), null);
+  await settled();
+  assert.deepEqual(world.posts, []);
+  assert.equal(page.banner(), undefined);
+});
+
+test("tabs renew together, by one question", async () => {
+  const world = new World();
+  const tabs = [1, 2, 3, 4].map(() => open(world, { cookie: LEDGER }));
+  await world.pass(SECOND);
+  assert.equal(world.posts.length, 1);
+  await world.pass(2881 * SECOND);
+  assert.equal(world.posts.length, 2);
+  assert.ok(tabs.every(({ hook }) => hook.state === "fresh" && hook.expiresIn > 3000));
+});
+
+for (const type of ["focus", "online", "pageshow"]) {
+  test(`a machine that slept renews on ${type}, once`, async () => {
+    const world = new World();
+    const page = open(world, { cookie: LEDGER });
+    await world.pass(SECOND);
+    page.scope.dispatchEvent(new Event(type));
+    assert.equal(world.posts.length, 1, "nothing is due");
+    world.sleep(9 * HOUR);
+    for (let time = 0; time < 5; time += 1) page.scope.dispatchEvent(new Event(type));
+    await settled();
+    assert.equal(world.posts.length, 2);
+  });
+}
+
+test("a tab that is shown again renews, and one that is hidden does not", async () => {
+  const world = new World();
+  const page = open(world, { cookie: LEDGER });
+  await world.pass(SECOND);
+  world.sleep(9 * HOUR);
+  page.document.hidden = true;
+  page.document.dispatchEvent(new Event("visibilitychange"));
+  await settled();
+  assert.equal(world.posts.length, 1);
+  page.document.hidden = false;
+  page.document.dispatchEvent(new Event("visibilitychange"));
+  await settled();
+  assert.equal(world.posts.length, 2);
+});
+
+test("a refused read brings the banner, whose link comes back to this page", async () => {
+  const world = new World();
+  world.service = nobody;
+  const page = open(world, { cookie: LEDGER });
+  await settled();
+  assert.equal(page.banner(), undefined, "nothing was refused yet");
+  assert.equal((await page.read(FILE)).status, 503);
+  const [text, link, button] = page.banner();
+  assert.equal(text.attributes.role, "alert");
+  assert.match(text.textContent, /not signed in/);
+  assert.equal(link.href, `${SITE}/session/login?return_to=${encodeURIComponent("/v/?a=b&c")}`);
+  assert.equal(link.target, "");
+  page.scope.location.search = "";
+  link.dispatchEvent(new Event("click"));
+  assert.equal(link.href, `${SITE}/session/login?return_to=%2Fv%2F`);
+  assert.equal(JSON.parse(page.items.get("edgemint.fragment")).hash, "#!{}");
+  button.dispatchEvent(new Event("click"));
+  assert.equal(page.banner(), undefined);
+  assert.equal((await page.read(FILE)).status, 503);
+  assert.equal(page.banner(), undefined, "it stays dismissed");
+});
+
+test("while signed out the tab asks every few seconds, more and more seldom, and not while hidden", async () => {
+  const world = new World();
+  const { service } = world;
+  world.service = nobody;
+  const page = open(world, { cookie: LEDGER });
+  await page.read(FILE);
+  await world.pass(10 * 60 * SECOND);
+  assert.ok(world.posts.length > 15 && world.posts.length < 40, `${world.posts.length} in ten minutes`);
+  page.document.hidden = true;
+  await world.pass(60 * SECOND);
+  const before = world.posts.length;
+  await world.pass(10 * 60 * SECOND);
+  assert.equal(world.posts.length, before);
+  page.document.hidden = false;
+  world.service = service;
+  page.document.dispatchEvent(new Event("visibilitychange"));
+  await settled();
+  assert.equal(page.hook.state, "fresh");
+  assert.equal(page.banner(), undefined);
+});
+
+test("a new sign-out brings the banner back after it was dismissed", async () => {
+  const world = new World();
+  const { service } = world;
+  world.service = nobody;
+  const page = open(world, { cookie: LEDGER });
+  await page.read(FILE);
+  page.banner()[2].dispatchEvent(new Event("click"));
+  world.service = service;
+  await world.pass(40 * SECOND);
+  assert.equal(page.hook.state, "fresh");
+  world.service = nobody;
+  await world.pass(2 * HOUR);
+  await page.read(FILE);
+  assert.ok(page.banner());
+});
+
+test("a session that cannot be checked brings a banner only when that lasts", async () => {
+  const world = new World();
+  world.service = () => problem(401, "session-unchecked");
+  const page = open(world, { cookie: LEDGER });
+  await page.read(FILE);
+  await world.pass(5 * SECOND);
+  assert.equal(page.banner(), undefined);
+  await world.pass(60 * SECOND);
+  assert.match(page.banner()[0].textContent, /keeps trying/);
+});
+
+test("no access brings no banner, and is looked at again by who returns", async () => {
+  const world = new World();
+  world.service = () => problem(403, "no-access");
+  const page = open(world, { cookie: LEDGER });
+  assert.equal((await page.read(FILE)).status, 403);
+  await world.pass(600 * SECOND);
+  assert.equal(page.banner(), undefined);
+  assert.equal(world.posts.length, 1);
+  page.scope.dispatchEvent(new Event("focus"));
+  await settled();
+  assert.equal(world.posts.length, 2);
+});
+
+test("a viewer hears of every change, and may show a notice of its own", async () => {
+  const world = new World();
+  const page = open(world, { cookie: LEDGER });
+  const states = [];
+  const prompts = [];
+  page.hook.addEventListener("change", ({ detail }) => states.push(detail.state));
+  page.hook.addEventListener("signinrequired", (event) => {
+    prompts.push(event.detail.url);
+    event.preventDefault();
+  });
+  await settled();
+  world.service = nobody;
+  await world.pass(HOUR);
+  await page.read(FILE);
+  await page.read(FILE);
+  await world.pass(SECOND);
+  assert.deepEqual(states, ["fresh", "renewing", "signed-out"]);
+  assert.deepEqual(prompts, [`${SITE}/session/login?return_to=${encodeURIComponent("/v/?a=b&c")}`]);
+  assert.equal(page.banner(), undefined);
+  page.hook.signIn();
+  assert.deepEqual(page.went, prompts);
+});
+
+test("a bundle of another host signs in in a tab of its own, and leads nowhere else", async () => {
+  const world = new World();
+  world.service = nobody;
+  const site = "https://service.example.org";
+  const page = open(world, { site, config: { site, data: ["https://data.example.org/"] } });
+  await page.read(FILE);
+  await settled();
+  const [, link] = page.banner();
+  assert.equal(link.href, `${site}/session/login?return_to=%2Fsession`);
+  assert.deepEqual([link.target, link.rel], ["_blank", "noopener"]);
+});
+
+test("a page in a frame signs in in a tab of its own", async () => {
+  const world = new World();
+  world.service = nobody;
+  const page = open(world, { framed: true });
+  await page.read(FILE);
+  await settled();
+  assert.equal(page.banner()[1].target, "_blank");
+});
+
+test("the hook renews, and a viewer's own name for it stays", async () => {
+  const world = new World();
+  const { hook } = open(world);
+  assert.equal(hook.state, "unknown");
+  assert.equal(hook.expiresIn, null);
+  assert.equal(await hook.renew(), "fresh");
+  assert.equal(hook.expiresIn, 3600);
+});
