@@ -1,15 +1,14 @@
 //! `[identity.login]` and `[[identity.provider]]`: our own sign-in.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::cookie_keys::CookieKeySource;
 use super::hosts::{self, Hosts};
 use super::quantity::duration_within;
 use super::secret::SecretSource;
 use super::site::Site;
 use super::source::{Noted, Problems};
-use super::{ParameterPath, raw, secret};
-use crate::cookies::sealed::CookieKeys;
+use super::{cookie_keys, raw, secret};
 use crate::identity::ClaimPath;
 
 /// The most providers.
@@ -31,31 +30,6 @@ pub struct LoginFront {
     pub recheck: u64,
     /// Seconds for which a session is believed beyond that, while the provider does not answer.
     pub grace: u64,
-}
-
-/// As it may be shown.
-impl fmt::Display for CookieKeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Here(_) => f.write_str("in the configuration"),
-            Self::File(path) => path.display().fmt(f),
-            Self::Parameter(name) => write!(f, "ssm:{name}"),
-            Self::Random => f.write_str("made at the start, and gone with the process"),
-        }
-    }
-}
-
-/// Where the keys are that seal cookies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CookieKeySource {
-    /// In the configuration.
-    Here(CookieKeys),
-    /// In a file, one per line.
-    File(PathBuf),
-    /// In a parameter, one per line.
-    Parameter(ParameterPath),
-    /// Made at the start, and gone with the process: on a laptop.
-    Random,
 }
 
 /// How a client proves who it is (`OpenID` Connect Core section 9).
@@ -195,29 +169,10 @@ fn check_cookie_keys(
     problems: &mut Problems,
 ) -> Option<CookieKeySource> {
     const KEY: &str = "identity.login.cookie_keys";
-    let value = match login.cookie_keys {
-        Some(raw::CookieKeys::List(keys)) => {
-            let lines: Vec<&str> = keys.iter().map(crate::secret::Secret::expose).collect();
-            return problems.take(KEY, CookieKeys::parse(&lines.join("\n"))).and_then(|keys| {
-                if login.cookie_keys_file.is_none() {
-                    return Some(CookieKeySource::Here(keys));
-                }
-                problems
-                    .add(format!("{KEY}_file"), format!("{KEY} is given as well; leave one out"));
-                None
-            });
-        }
-        Some(raw::CookieKeys::Text(text)) => Some(text),
-        None => None,
-    };
-    match secret::check(KEY, value, login.cookie_keys_file, folder, problems).ok()? {
-        Some(SecretSource::Here(text)) => {
-            problems.take(KEY, CookieKeys::parse(text.expose())).map(CookieKeySource::Here)
-        }
-        Some(SecretSource::File(path)) => Some(CookieKeySource::File(path)),
-        Some(SecretSource::Parameter(name)) => Some(CookieKeySource::Parameter(name)),
-        None if laptop => Some(CookieKeySource::Random),
-        None => {
+    match cookie_keys::check(KEY, login.cookie_keys, login.cookie_keys_file, folder, problems) {
+        Ok(Some(source)) => Some(source),
+        Ok(None) if laptop => Some(CookieKeySource::Random),
+        Ok(None) => {
             problems.add(
                 KEY,
                 "missing: the keys that seal login cookies. Make one with `edgemint keys cookie --out \
@@ -225,6 +180,7 @@ fn check_cookie_keys(
             );
             None
         }
+        Err(Noted) => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //! environment.
 
 mod alb;
+mod cookie_keys;
 mod cors;
 mod distribution;
 mod environment;
@@ -31,6 +32,7 @@ mod viewer;
 use std::path::Path;
 
 pub use self::alb::{AlbFront, Groups};
+pub use self::cookie_keys::CookieKeySource;
 pub use self::cors::Cors;
 pub use self::distribution::Distribution;
 pub use self::environment::{Environment, handed_over_listeners, process_environment};
@@ -41,7 +43,7 @@ pub use self::insecure_proxy::InsecureProxy;
 pub use self::keys::{KeySource, Keys, ParameterPath};
 pub use self::limits::Limits;
 pub use self::log::{Log, LogFormat, LogLevel};
-pub use self::login::{ClientAuthentication, CookieKeySource, LoginFront, Provider};
+pub use self::login::{ClientAuthentication, LoginFront, Provider};
 pub use self::logout::LogoutUrl;
 pub use self::quantity::parse_duration;
 pub use self::rotation::{
