@@ -64,7 +64,8 @@ impl fmt::Display for ConflictReason {
             Self::SharedPath { first: (rule, resource), second: (other, there) } => write!(
                 f,
                 "rules {rule:?} and {other:?} open {resource} and {there}: cookie names are fixed, \
-                 so a browser would send both sets to both hosts; give one of them another path"
+                 so a browser would send both sets to one host; give one of them another path, or \
+                 handoff = true to both distributions"
             ),
             Self::InnerMoreGenerous { inner: (rule, part), outer: (wide, whole) } => write!(
                 f,

@@ -79,10 +79,11 @@ fn describe(snapshot: &Snapshot) {
         line("session", &describe_sessions(login));
     }
     for distribution in &config.distributions {
-        let cookies = distribution.cookie_domain.as_ref().map_or_else(
-            || "cookies for this host only".to_owned(),
-            |domain| format!("cookies with Domain={domain}"),
-        );
+        let cookies = match (&distribution.cookie_domain, distribution.handoff) {
+            (Some(domain), _) => format!("cookies with Domain={domain}"),
+            (None, Some(_)) => "cookies for this host only, set there by handoff".to_owned(),
+            (None, None) => "cookies for this host only".to_owned(),
+        };
         line("data", &format!("{}, {cookies}", distribution.base));
     }
     for rule in &config.rules {

@@ -1,5 +1,6 @@
 //! `[[distribution]]`: the data hosts, and whether any cookie can reach them.
 
+use super::handoff::{self, HandoffHost};
 use super::raw;
 use super::site::Site;
 use super::source::Problems;
@@ -16,6 +17,8 @@ pub struct Distribution {
     pub cookie_domain: Option<String>,
     /// What all of its data lie under: `/` on a host of its own.
     pub path: PathPrefix,
+    /// Whether its cookies are set at this host itself, in exchange for a token.
+    pub handoff: Option<HandoffHost>,
 }
 
 impl Distribution {
@@ -31,6 +34,18 @@ impl Distribution {
         format!("{}{}", self.base, self.path)
     }
 
+    /// Whether data and viewer have one host.
+    #[must_use]
+    pub const fn is_at_the_viewers_host(&self) -> bool {
+        self.cookie_domain.is_none() && self.handoff.is_none()
+    }
+
+    /// The narrowest domain that holds this host and another one; none if browsers keep no cookies there.
+    #[must_use]
+    pub fn domain_shared_with(&self, host: &str) -> Option<String> {
+        derive_domain(host, self.base.host()).ok().flatten()
+    }
+
     /// Which hosts receive the cookies.
     #[must_use]
     pub fn reach(&self) -> CookieReach {
@@ -39,6 +54,20 @@ impl Distribution {
             None => CookieReach::HostOnly(self.base.host().to_owned()),
         }
     }
+}
+
+/// The distributions whose cookies an answer of `host` sets: of a host that takes handoffs its own, of any
+/// other host those that take none.
+pub fn set_at<'d>(
+    distributions: &'d [Distribution],
+    host: &str,
+) -> impl Iterator<Item = &'d Distribution> {
+    let takes = |one: &Distribution| one.handoff.is_some() && one.base.host() == host;
+    let own = distributions.iter().position(takes);
+    distributions.iter().enumerate().filter_map(move |(at, one)| match own {
+        Some(own) => (at == own).then_some(one),
+        None => one.handoff.is_none().then_some(one),
+    })
 }
 
 pub(super) fn check(
@@ -68,7 +97,7 @@ fn check_one(
     problems: &mut Problems,
 ) -> Option<Distribution> {
     let key = format!("distribution[{at}].host");
-    let host = problems.require(&key, raw.host, "host = \"data.example.org\"")?;
+    let host = problems.require(&key, raw.host.clone(), "host = \"data.example.org\"")?;
     let text = if host.contains("://") { host } else { format!("https://{host}") };
     let base = problems.take(&key, BaseUrl::parse(&text))?;
     if base.has_port() && !base.is_loopback_name() {
@@ -78,6 +107,9 @@ fn check_one(
     let path_key = format!("distribution[{at}].path");
     let path = problems.take(&path_key, PathPrefix::parse(raw.path.as_deref().unwrap_or("/")))?;
     let site = site?;
+    if let Some(taken) = handoff::check_host(at, &raw, &base, site, problems).ok()? {
+        return Some(Distribution { base, cookie_domain: None, path, handoff: Some(taken) });
+    }
     let (domain_key, domain) = match raw.cookie_domain {
         None => (key, derive_domain(site.public_url.host(), base.host())),
         Some(domain) => {
@@ -88,7 +120,7 @@ fn check_one(
     };
     let cookie_domain = problems.take(&domain_key, domain)?;
     problems.take(&domain_key, check_others(cookie_domain.as_deref(), &site.other_urls, &base))?;
-    Some(Distribution { base, cookie_domain, path })
+    Some(Distribution { base, cookie_domain, path, handoff: None })
 }
 
 /// Whichever of its names people come by, the service sets the same cookies.
@@ -104,7 +136,7 @@ fn check_others(domain: Option<&str>, others: &[BaseUrl], data: &BaseUrl) -> Res
 }
 
 /// The narrowest domain that both hosts are under; none where they are the same host.
-fn derive_domain(viewer: &str, data: &str) -> Result<Option<String>, String> {
+pub(super) fn derive_domain(viewer: &str, data: &str) -> Result<Option<String>, String> {
     if viewer == data {
         return Ok(None);
     }

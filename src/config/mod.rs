@@ -11,6 +11,7 @@ mod distribution;
 mod environment;
 mod fetched;
 mod fronts;
+mod handoff;
 mod hosts;
 mod insecure_proxy;
 mod issuers;
@@ -34,10 +35,11 @@ use std::path::Path;
 pub use self::alb::{AlbFront, Groups};
 pub use self::cookie_keys::CookieKeySource;
 pub use self::cors::Cors;
-pub use self::distribution::Distribution;
+pub use self::distribution::{Distribution, set_at};
 pub use self::environment::{Environment, handed_over_listeners, process_environment};
 pub use self::fetched::KeyUrl;
 pub use self::fronts::Fronts;
+pub use self::handoff::HandoffHost;
 pub use self::hosts::Hosts;
 pub use self::insecure_proxy::InsecureProxy;
 pub use self::keys::{KeySource, Keys, ParameterPath};
@@ -66,6 +68,8 @@ pub struct Config {
     pub fronts: Fronts,
     /// The data hosts.
     pub distributions: Vec<Distribution>,
+    /// Where the keys are that seal handoff tokens, if a data host takes any.
+    pub handoff: Option<CookieKeySource>,
     /// Who may see what.
     pub rules: Vec<Rule>,
     /// Where signing keys come from.
@@ -156,6 +160,7 @@ fn check(
     let fronts = fronts::check(identity, site.as_ref(), folder, problems);
     let distributions =
         distribution::check(raw.distribution.unwrap_or_default(), site.as_ref(), problems);
+    let handoff = handoff::check(raw.handoff, &distributions, site.as_ref(), folder, problems);
     let rules = rules::check(
         raw.rule.unwrap_or_default(),
         &distributions,
@@ -172,6 +177,7 @@ fn check(
         site: site?,
         fronts: fronts?,
         distributions,
+        handoff: handoff.ok()?,
         rules,
         keys: keys?,
         rotation: rotation?,

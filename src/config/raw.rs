@@ -35,6 +35,8 @@ pub struct Config {
     pub identity: Option<Identity>,
     /// The data hosts.
     pub distribution: Option<Vec<Distribution>>,
+    /// How cookies are set at data hosts.
+    pub handoff: Option<Handoff>,
     /// Who may see what.
     pub rule: Option<Vec<Rule>>,
     /// Where signing keys come from.
@@ -293,7 +295,7 @@ pub struct Login {
     pub grace: Option<Duration>,
 }
 
-/// `identity.login.cookie_keys`.
+/// `identity.login.cookie_keys` and `handoff.keys`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum CookieKeys {
@@ -313,6 +315,20 @@ pub struct Distribution {
     pub cookie_domain: Option<String>,
     /// What all of its data lie under.
     pub path: Option<String>,
+    /// Whether its cookies are set at this host itself.
+    pub handoff: Option<bool>,
+    /// Proxies on the way to the service by this host's name.
+    pub trusted_hops: Option<u8>,
+}
+
+/// `[handoff]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handoff {
+    /// The keys that seal tokens, or `ssm:<name>`.
+    pub keys: Option<CookieKeys>,
+    /// A file that holds them.
+    pub keys_file: Option<String>,
 }
 
 /// `[[rule]]`.

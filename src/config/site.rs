@@ -35,7 +35,7 @@ impl Site {
 }
 
 /// More proxies in a row than any site has.
-const MAX_HOPS: u8 = 8;
+pub(super) const MAX_HOPS: u8 = 8;
 
 pub(super) fn check(
     listen: Option<String>,

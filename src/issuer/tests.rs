@@ -55,8 +55,8 @@ fn bench() -> Bench {
     });
     let base = BaseUrl::parse("https://data.example.org").unwrap();
     let path = PathPrefix::parse("/").unwrap();
-    let distributions =
-        vec![Distribution { base, cookie_domain: Some("example.org".to_owned()), path }];
+    let cookie_domain = Some("example.org".to_owned());
+    let distributions = vec![Distribution { base, cookie_domain, path, handoff: None }];
     Bench {
         issuer,
         signatures,

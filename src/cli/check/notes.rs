@@ -1,14 +1,14 @@
 //! What is not wrong, but surprises people, or is likely to be a mistake.
 
 use super::span;
-use crate::config::{Config, LoginFront, Provider};
+use crate::config::{Config, Distribution, LoginFront, Provider};
 
 pub(super) fn of(config: &Config) -> Vec<String> {
     let mut notes = of_groups(config);
     if let Some(login) = &config.fronts.login {
         notes.extend(of_login(login));
     }
-    if config.distributions.iter().any(|distribution| distribution.cookie_domain.is_none()) {
+    if config.distributions.iter().any(Distribution::is_at_the_viewers_host) {
         notes.push(
             "data is served from the viewer's own host: HTML in it would run as the viewer, so let \
              every data answer carry Content-Security-Policy: sandbox; default-src 'none'"
