@@ -43,6 +43,26 @@ pub(super) fn own(name: &str, value: &str, max_age: u64) -> String {
         .to_string()
 }
 
+/// What shows that a handoff token was given to this browser: for the handoff at every host of the domain,
+/// and for no script. `SameSite=Strict`: no other site makes a browser show it.
+pub(super) fn handoff_mark(
+    name: &str,
+    value: &str,
+    domain: &str,
+    path: &str,
+    max_age: u64,
+) -> String {
+    Cookie::build((name, value))
+        .domain(domain)
+        .path(path)
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .max_age(seconds(max_age))
+        .build()
+        .to_string()
+}
+
 /// Removal of a cookie of our own.
 pub(super) fn expired_own(name: &str) -> String {
     own(name, "", 0)

@@ -110,13 +110,13 @@ pub struct Sealing<'a> {
 }
 
 impl Sealing<'_> {
-    fn seal<T: Serialize>(self, name: &str, content: T, nonce: Nonce) -> Option<String> {
+    pub(super) fn seal<T: Serialize>(self, name: &str, content: T, nonce: Nonce) -> Option<String> {
         let text =
             serde_json::to_vec(&Versioned { v: VERSION, content }).ok().map(Zeroizing::new)?;
         seal(self.keys, Place { name, host: self.host }, &text, nonce)
     }
 
-    fn open<T: for<'de> Deserialize<'de>>(self, name: &str, sealed: &str) -> Option<T> {
+    pub(super) fn open<T: for<'de> Deserialize<'de>>(self, name: &str, sealed: &str) -> Option<T> {
         let text = open(self.keys, Place { name, host: self.host }, sealed)?;
         let read: Versioned<T> = serde_json::from_slice(&text).ok()?;
         (read.v == VERSION).then_some(read.content)

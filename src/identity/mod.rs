@@ -16,6 +16,8 @@ pub mod userinfo;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::EpochSeconds;
 
 pub use self::jose::{ClaimPath, TokenError};
@@ -34,7 +36,8 @@ pub const MAX_SUBJECT_BYTES: usize = 255;
 pub const MAX_GROUPS: usize = 1000;
 
 /// Whatever vouched for the person.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Front {
     /// An AWS Application Load Balancer's `x-amzn-oidc-data`.
     Alb,
