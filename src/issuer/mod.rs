@@ -19,7 +19,7 @@ use self::pool::SigningPool;
 use self::share::SharedPolicies;
 use crate::access::{Grant, NotGranted, Opened};
 use crate::clock::EpochSeconds;
-use crate::config::Distribution;
+use crate::config::{Distribution, set_at};
 use crate::cookies::{
     CookieScope, KeyMark, Ledger, MAX_LINES_PER_SET, Renewal, SetDigest, SignedSet,
 };
@@ -43,6 +43,9 @@ pub struct Request<'a> {
     pub identity: &'a Identity,
     /// The host that answers, which must be able to set the cookies.
     pub host: &'a str,
+    /// Whether a program takes the cookies from the answer's body, so that it does not matter which host
+    /// sets them.
+    pub in_body: bool,
     /// The data hosts.
     pub distributions: &'a [Distribution],
     /// The key that signs.
@@ -70,7 +73,10 @@ pub struct Issued {
     pub opened: Vec<Opened>,
     /// What is open too, but did not fit into this answer.
     pub on_demand: Vec<Opened>,
-    /// When the first of the cookies ends.
+    /// What is open too, by cookies that another host sets.
+    pub elsewhere: Vec<Opened>,
+    /// When the first of the cookies ends; without any, when the first of those would that are set
+    /// elsewhere.
     pub expires: EpochSeconds,
     /// How many sets of before were removed.
     pub removed: usize,
@@ -138,10 +144,10 @@ impl Issuer {
     /// # Errors
     /// [`IssueError`] when nothing could be signed; the browser then keeps what it has.
     pub async fn issue(&self, request: &Request<'_>) -> Result<Issued, IssueError> {
-        let planned = plan(request)?;
+        let Plan { here: planned, elsewhere } = plan(request)?;
         let permitted: Vec<_> =
             planned.iter().map(|part| (part.scope.clone(), part.digest)).collect();
-        let (chosen, on_demand) = choose(planned, request)?;
+        let (chosen, on_demand) = choose(planned, &elsewhere, request)?;
         let mut sets = Vec::with_capacity(chosen.len());
         for part in &chosen {
             let signed = self.sign(part.opened, request).await?;
@@ -150,11 +156,15 @@ impl Issuer {
         }
         let Renewal { lines, removed } =
             request.ledger.renew(request.host, &sets, &permitted, request.now);
+        let now = request.now;
+        let there = elsewhere.iter().map(|part| rounded_expiry(now, part.lifetime)).min();
+        let here = sets.iter().map(SignedSet::expires).min();
         Ok(Issued {
             lines,
             opened: chosen.iter().map(|part| part.opened.clone()).collect(),
             on_demand: on_demand.iter().map(|part| part.opened.clone()).collect(),
-            expires: sets.iter().map(SignedSet::expires).min().unwrap_or(request.now),
+            expires: here.or(there).unwrap_or(now),
+            elsewhere: elsewhere.into_iter().cloned().collect(),
             sets,
             removed,
             withheld: request.grant.withheld().iter().map(ToString::to_string).collect(),
@@ -197,7 +207,7 @@ impl Issuer {
 /// something that it does not open.
 #[must_use]
 pub fn is_due(request: &Request<'_>) -> bool {
-    let Ok(planned) = plan(request) else { return false };
+    let Ok(Plan { here: planned, .. }) = plan(request) else { return false };
     let permitted: Vec<_> = planned.iter().map(|part| (part.scope.clone(), part.digest)).collect();
     let key = KeyMark::of(request.key);
     let held = |part: &Planned<'_>| {
@@ -212,44 +222,58 @@ pub fn is_due(request: &Request<'_>) -> bool {
 /// The most lines that issuing may take now, known before anything is signed.
 #[must_use]
 pub fn most_lines(request: &Request<'_>) -> usize {
-    let planned = plan(request).map_or(0, |planned| planned.len());
+    let planned = plan(request).map_or(0, |plan| plan.here.len());
     planned.min(request.sets_per_answer) * MAX_LINES_PER_SET + leftovers(request).len()
 }
 
 /// Lines that remove what a browser lists beyond the grant, when nothing is issued.
 #[must_use]
 pub fn leftovers(request: &Request<'_>) -> Vec<String> {
-    let planned = plan(request).unwrap_or_default();
+    let planned = plan(request).map(|plan| plan.here).unwrap_or_default();
     let permitted: Vec<_> = planned.iter().map(|part| (part.scope.clone(), part.digest)).collect();
     request.ledger.renew(request.host, &[], &permitted, request.now).lines
 }
 
-fn plan<'a>(request: &Request<'a>) -> Result<Vec<Planned<'a>>, IssueError> {
-    let part = |opened: &'a Opened| {
+/// What a grant opens, by which host sets the cookies.
+#[derive(Default)]
+struct Plan<'a> {
+    here: Vec<Planned<'a>>,
+    elsewhere: Vec<&'a Opened>,
+}
+
+fn plan<'a>(request: &Request<'a>) -> Result<Plan<'a>, IssueError> {
+    let mut plan = Plan::default();
+    for opened in request.grant.opened() {
         let distribution = request
             .distributions
             .iter()
             .find(|distribution| distribution.base == opened.base)
             .ok_or_else(|| IssueError::NoDistribution(opened.base.to_string()))?;
-        Ok(Planned {
+        let mut here = set_at(request.distributions, request.host);
+        if !request.in_body && !here.any(|here| here.base == distribution.base) {
+            plan.elsewhere.push(opened);
+            continue;
+        }
+        plan.here.push(Planned {
             opened,
             scope: distribution.scope(&opened.prefix),
             digest: SetDigest::of(request.identity, opened, request.hash),
-        })
-    };
-    request.grant.opened().iter().map(part).collect()
+        });
+    }
+    Ok(plan)
 }
 
 /// Chooses what this answer carries: the one set wanted, or else as many as fit, those first that the
 /// browser uses already.
 fn choose<'a>(
     planned: Vec<Planned<'a>>,
+    elsewhere: &[&Opened],
     request: &Request<'_>,
 ) -> Result<(Vec<Planned<'a>>, Vec<Planned<'a>>), IssueError> {
     if let Some(url) = request.wanted {
         let (chosen, others): (Vec<_>, Vec<_>) =
             planned.into_iter().partition(|part| part.opened.covers(url));
-        if chosen.is_empty() {
+        if chosen.is_empty() && !elsewhere.iter().any(|part| part.covers(url)) {
             return Err(IssueError::NotCovered(url.to_string()));
         }
         return Ok((chosen, others));

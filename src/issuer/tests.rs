@@ -76,6 +76,7 @@ impl Bench {
             grant,
             identity,
             host: "viewer.example.org",
+            in_body: false,
             distributions: &self.distributions,
             key: &self.key,
             hash: HashAlgorithm::Sha1,

@@ -107,11 +107,21 @@ impl Asked {
         decide(identity, &self.snapshot.config.rules, self.address(), self.now())
     }
 
-    /// Decides, signs and records.
+    /// Decides, signs and records, for a browser.
     pub(super) async fn issue(
         &self,
         identity: &Identity,
         wanted: Option<&url::Url>,
+    ) -> Result<Issued, ServeError> {
+        self.issue_to(identity, wanted, false).await
+    }
+
+    /// Decides, signs and records; `in_body` where a program takes the cookies from the answer's body.
+    pub(super) async fn issue_to(
+        &self,
+        identity: &Identity,
+        wanted: Option<&url::Url>,
+        in_body: bool,
     ) -> Result<Issued, ServeError> {
         let ledger = ledger(&self.headers);
         let limits = &self.snapshot.config.limits;
@@ -119,7 +129,7 @@ impl Asked {
         let issued = match counted.map(|()| self.decide(identity)) {
             Err(too_many) => Err(too_many.into()),
             Ok(Err(refusal)) => Err(withdrawn(refusal.into(), self.leftovers(&ledger))),
-            Ok(Ok(grant)) => self.issue_granted(identity, &grant, &ledger, wanted).await,
+            Ok(Ok(grant)) => self.issue_granted(identity, &grant, &ledger, wanted, in_body).await,
         };
         match &issued {
             Ok(_) => self.state.metrics().attempted(Outcome::Issued),
@@ -134,9 +144,11 @@ impl Asked {
         grant: &Grant,
         ledger: &Ledger,
         wanted: Option<&url::Url>,
+        in_body: bool,
     ) -> Result<Issued, ServeError> {
         let key = self.key()?;
         let request = self.request(key, identity, grant, ledger, wanted);
+        let request = issuer::Request { in_body, ..request };
         let issued = self.state.issuer().issue(&request).await.map_err(|error| match error {
             IssueError::NotCovered(_) => withdrawn(error.into(), issuer::leftovers(&request)),
             error => error.into(),
@@ -191,6 +203,7 @@ impl Asked {
             grant,
             identity,
             host: self.url.host(),
+            in_body: false,
             distributions: &config.distributions,
             key,
             hash: config.keys.hash,

@@ -72,8 +72,7 @@ async fn reload(state: &AppState, file: &Path, environment: &Environment) -> Res
     let rules = new.config.rules.len();
     state.update(|present| {
         let (ring, heard) = keys.clone().unwrap_or((present.ring.clone(), present.heard));
-        let login = new.config.fronts.login.as_ref();
-        let secrets = Arc::new(new.secrets.after(&present.secrets, login));
+        let secrets = Arc::new(new.secrets.after(&present.secrets, &new.config));
         Snapshot { ring, heard, secrets, ..new.clone() }
     });
     state.metrics().reloaded(true);

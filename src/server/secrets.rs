@@ -13,7 +13,7 @@ use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use super::snapshot::Snapshot;
 use super::state::AppState;
 use crate::clock::EpochSeconds;
-use crate::config::{CookieKeySource, LoginFront, ParameterPath, Provider, SecretSource};
+use crate::config::{Config, CookieKeySource, ParameterPath, Provider, SecretSource};
 use crate::cookies::sealed::{CookieKey, CookieKeyError, CookieKeys, KEY_BYTES};
 use crate::keystore::{Aws, KeystoreError, fetch_secret, read_secret};
 use crate::secret::Secret;
@@ -30,10 +30,13 @@ const LONGEST_PAUSE: u64 = 30;
 
 const COOKIE_KEYS: &str = "identity.login.cookie_keys";
 
+const HANDOFF_KEYS: &str = "handoff.keys";
+
 /// What has been read so far.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets {
     cookie_keys: Option<CookieKeys>,
+    handoff_keys: Option<CookieKeys>,
     /// Secrets of clients, by the provider's name.
     clients: BTreeMap<String, Secret>,
     /// Values of parameters, by their names.
@@ -96,10 +99,9 @@ impl Secrets {
     ///
     /// # Errors
     /// One [`SecretError`] for each key whose file is wrong.
-    pub fn read_here(login: Option<&LoginFront>) -> Result<Self, Vec<SecretError>> {
-        let Some(login) = login else { return Ok(Self::default()) };
+    pub fn read_here(config: &Config) -> Result<Self, Vec<SecretError>> {
         let (mut secrets, mut errors) = (Self::default(), Vec::new());
-        for (at, provider) in login.providers.iter().enumerate() {
+        for (at, provider) in providers(config).enumerate() {
             match read_client(provider.secret.as_ref()) {
                 Ok(Some(secret)) => {
                     secrets.clients.insert(provider.name.clone(), secret);
@@ -111,11 +113,13 @@ impl Secrets {
                 }
             }
         }
-        match read_cookie_keys(&login.cookie_keys) {
-            Ok(keys) => secrets.cookie_keys = keys,
-            Err(problem) => {
-                let key = "identity.login.cookie_keys_file".to_owned();
-                errors.push(SecretError { key, problem: problem.into() });
+        for (key, source) in key_sources(config) {
+            match read_cookie_keys(source) {
+                Ok(keys) => *secrets.keys_of(key) = keys,
+                Err(problem) => {
+                    let key = format!("{key}_file");
+                    errors.push(SecretError { key, problem: problem.into() });
+                }
             }
         }
         if errors.is_empty() { Ok(secrets) } else { Err(errors) }
@@ -123,14 +127,16 @@ impl Secrets {
 
     /// What holds after a reload: parameters stay until they have been asked for anew, and so do keys that
     /// were made here.
-    pub(super) fn after(&self, before: &Self, login: Option<&LoginFront>) -> Self {
-        let mut next = self.clone();
-        let Some(login) = login else { return next };
-        if login.cookie_keys == CookieKeySource::Random && before.cookie_keys.is_some() {
-            next.cookie_keys.clone_from(&before.cookie_keys);
+    pub(super) fn after(&self, before: &Self, config: &Config) -> Self {
+        let (mut next, mut before) = (self.clone(), before.clone());
+        for (key, source) in key_sources(config) {
+            let kept = before.keys_of(key);
+            if *source == CookieKeySource::Random && kept.is_some() {
+                next.keys_of(key).clone_from(kept);
+            }
         }
         // What cannot be read any more was read before, and is mended by the next look.
-        let _ = next.take(before.parameters.clone(), login);
+        let _ = next.take(before.parameters, config);
         next
     }
 
@@ -138,6 +144,12 @@ impl Secrets {
     #[must_use]
     pub const fn cookie_keys(&self) -> Option<&CookieKeys> {
         self.cookie_keys.as_ref()
+    }
+
+    /// The keys that seal handoff tokens, if they have been read.
+    #[must_use]
+    pub const fn handoff_keys(&self) -> Option<&CookieKeys> {
+        self.handoff_keys.as_ref()
     }
 
     /// The secret of a provider's client, if it has been read.
@@ -150,27 +162,48 @@ impl Secrets {
     fn take(
         &mut self,
         parameters: BTreeMap<String, Secret>,
-        login: &LoginFront,
+        config: &Config,
     ) -> Result<(), SecretError> {
-        for provider in &login.providers {
+        for provider in providers(config) {
             if let Some(SecretSource::Parameter(name)) = &provider.secret
                 && let Some(secret) = parameters.get(&name.to_string())
             {
                 self.clients.insert(provider.name.clone(), secret.clone());
             }
         }
-        if let CookieKeySource::Parameter(name) = &login.cookie_keys
-            && let Some(text) = parameters.get(&name.to_string())
-        {
-            let keys = CookieKeys::parse(text.expose()).map_err(|source| SecretError {
-                key: COOKIE_KEYS.to_owned(),
-                problem: SecretProblem::CookieKeys { place: format!("ssm:{name}"), source }.into(),
-            })?;
-            self.cookie_keys = Some(keys);
+        for (key, source) in key_sources(config) {
+            if let CookieKeySource::Parameter(name) = source
+                && let Some(text) = parameters.get(&name.to_string())
+            {
+                let problem = |source| {
+                    let place = format!("ssm:{name}");
+                    SecretError {
+                        key: key.to_owned(),
+                        problem: SecretProblem::CookieKeys { place, source }.into(),
+                    }
+                };
+                *self.keys_of(key) = Some(CookieKeys::parse(text.expose()).map_err(problem)?);
+            }
         }
         self.parameters = parameters;
         Ok(())
     }
+
+    /// The keys that a setting names.
+    fn keys_of(&mut self, key: &str) -> &mut Option<CookieKeys> {
+        if key == HANDOFF_KEYS { &mut self.handoff_keys } else { &mut self.cookie_keys }
+    }
+}
+
+/// Providers of our own sign-in.
+fn providers(config: &Config) -> impl Iterator<Item = &Provider> {
+    config.fronts.login.iter().flat_map(|login| &login.providers)
+}
+
+/// Where keys are that seal, with the settings that say so.
+fn key_sources(config: &Config) -> impl Iterator<Item = (&'static str, &CookieKeySource)> {
+    let login = config.fronts.login.iter().map(|login| (COOKIE_KEYS, &login.cookie_keys));
+    login.chain(config.handoff.iter().map(|source| (HANDOFF_KEYS, source)))
 }
 
 fn read_client(source: Option<&SecretSource>) -> Result<Option<Secret>, SecretProblem> {
@@ -215,12 +248,14 @@ fn random_keys() -> Result<CookieKeys, SecretProblem> {
 }
 
 /// The parameters that a configuration names, with the keys that name them.
-fn wanted(login: &LoginFront) -> Vec<(String, &ParameterPath)> {
+fn wanted(config: &Config) -> Vec<(String, &ParameterPath)> {
     let mut wanted = Vec::new();
-    if let CookieKeySource::Parameter(name) = &login.cookie_keys {
-        wanted.push((COOKIE_KEYS.to_owned(), name));
+    for (key, source) in key_sources(config) {
+        if let CookieKeySource::Parameter(name) = source {
+            wanted.push((key.to_owned(), name));
+        }
     }
-    for (at, provider) in login.providers.iter().enumerate() {
+    for (at, provider) in providers(config).enumerate() {
         if let Some(SecretSource::Parameter(name)) = &provider.secret {
             wanted.push((format!("identity.provider[{at}].client_secret"), name));
         }
@@ -236,12 +271,11 @@ pub(super) async fn follow(state: AppState) {
     loop {
         tokio::time::sleep(LOOK).await;
         let (snapshot, now) = (state.snapshot(), state.clock().now());
-        let Some(login) = &snapshot.config.fronts.login else { continue };
         let fresh = snapshot.secrets.read.is_some_and(|read| now.since(read) < FRESH);
-        if fresh || now < next || wanted(login).is_empty() {
+        if fresh || now < next || wanted(&snapshot.config).is_empty() {
             continue;
         }
-        match read_parameters(&state, &snapshot, login, &aws).await {
+        match read_parameters(&state, &snapshot, &aws).await {
             Ok(()) => (failures, next, problem) = (0, EpochSeconds(0), None),
             Err(error) => {
                 failures = failures.saturating_add(1);
@@ -254,7 +288,7 @@ pub(super) async fn follow(state: AppState) {
                         target: OPERATION,
                         event = "secrets.failed",
                         problem = %text,
-                        "secrets of sign-in cannot be read; what was read before stays"
+                        "secrets of sign-in and handoff cannot be read; what was read before stays"
                     );
                 }
                 problem = Some(text);
@@ -266,17 +300,16 @@ pub(super) async fn follow(state: AppState) {
 async fn read_parameters(
     state: &AppState,
     snapshot: &Snapshot,
-    login: &LoginFront,
     aws: &Aws,
 ) -> Result<(), SecretError> {
     let mut found = BTreeMap::new();
-    for (key, name) in wanted(login) {
+    for (key, name) in wanted(&snapshot.config) {
         let read = fetch_secret(name, aws).await;
         let secret = read.map_err(|error| SecretError { key, problem: Box::new(error.into()) })?;
         found.insert(name.to_string(), secret);
     }
     let mut secrets = snapshot.secrets.as_ref().clone();
-    secrets.take(found, login)?;
+    secrets.take(found, &snapshot.config)?;
     secrets.read = Some(state.clock().now());
     let secrets = std::sync::Arc::new(secrets);
     state.update(|present| {

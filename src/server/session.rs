@@ -159,7 +159,7 @@ async fn issue_to(
     let identity = identity.ok_or_else(|| asked.nobody_is_signed_in())?;
     if script::is_script(&asked.headers, &identity) {
         let format = script::Format::asked_for(&asked.headers)?;
-        let issued = asked.issue(&identity, wanted).await?;
+        let issued = asked.issue_to(&identity, wanted, true).await?;
         return Ok(format.answer(&issued, summary(&issued, asked.now())));
     }
     let issued = asked.issue(&identity, wanted).await?;

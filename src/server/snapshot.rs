@@ -71,7 +71,7 @@ impl Snapshot {
     ) -> Result<Self, ConfigError> {
         let config = config::load(file, environment)?;
         let ring = keys(&config.keys.source);
-        let secrets = Secrets::read_here(config.fronts.login.as_ref());
+        let secrets = Secrets::read_here(&config);
         match (ring, secrets, load_bundles(&config)) {
             (Ok(ring), Ok(secrets), Ok(bundles)) => Ok(Self {
                 config: Arc::new(config),
