@@ -73,10 +73,9 @@ pub struct Issued {
     pub opened: Vec<Opened>,
     /// What is open too, but did not fit into this answer.
     pub on_demand: Vec<Opened>,
-    /// What is open too, by cookies that another host sets.
+    /// What is open too, by cookies that data hosts set in exchange for a token.
     pub elsewhere: Vec<Opened>,
-    /// When the first of the cookies ends; without any, when the first of those would that are set
-    /// elsewhere.
+    /// When the first of the cookies ends, or of those that are set elsewhere if that is now.
     pub expires: EpochSeconds,
     /// How many sets of before were removed.
     pub removed: usize,
@@ -163,7 +162,7 @@ impl Issuer {
             lines,
             opened: chosen.iter().map(|part| part.opened.clone()).collect(),
             on_demand: on_demand.iter().map(|part| part.opened.clone()).collect(),
-            expires: here.or(there).unwrap_or(now),
+            expires: here.into_iter().chain(there).min().unwrap_or(now),
             elsewhere: elsewhere.into_iter().cloned().collect(),
             sets,
             removed,
@@ -243,15 +242,16 @@ struct Plan<'a> {
 
 fn plan<'a>(request: &Request<'a>) -> Result<Plan<'a>, IssueError> {
     let mut plan = Plan::default();
+    let here: Vec<_> = set_at(request.distributions, request.host).collect();
+    let is_data_host = here.iter().any(|distribution| distribution.handoff.is_some());
     for opened in request.grant.opened() {
         let distribution = request
             .distributions
             .iter()
             .find(|distribution| distribution.base == opened.base)
             .ok_or_else(|| IssueError::NoDistribution(opened.base.to_string()))?;
-        let mut here = set_at(request.distributions, request.host);
-        if !request.in_body && !here.any(|here| here.base == distribution.base) {
-            plan.elsewhere.push(opened);
+        if !request.in_body && !here.contains(&distribution) {
+            plan.elsewhere.extend((!is_data_host).then_some(opened));
             continue;
         }
         plan.here.push(Planned {

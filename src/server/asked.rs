@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method};
 use super::error::ServeError;
 use super::login_session::Renewed;
 use super::record;
-use super::request::{Peer, RequestId, SiteUrl, check_site, ledger};
+use super::request::{Here, Peer, RequestId, check_site, ledger};
 use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
 use crate::access::{Grant, Opened, Refusal, decide};
@@ -32,10 +32,20 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
     pub(super) id: RequestId,
     url: BaseUrl,
+    trusted_hops: u8,
     peer: Peer,
     sets_per_answer: usize,
     /// Read once, so that what was decided and what is signed agree to the second.
     now: EpochSeconds,
+}
+
+/// By which way cookies reach whoever asks.
+#[derive(Clone, Copy, Debug, Default)]
+struct IssuedBy<'a> {
+    /// A program takes them from the answer's body.
+    in_body: bool,
+    /// The site's URL from which the person was handed over; empty if they ask themselves.
+    handed_from: &'a str,
 }
 
 impl FromRequestParts<AppState> for Asked {
@@ -43,13 +53,13 @@ impl FromRequestParts<AppState> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Infallible> {
         let snapshot = state.snapshot();
+        let here = parts.extensions.get().cloned();
+        let here = here.unwrap_or_else(|| Here::at_the_site(&snapshot.config.site));
         Ok(Self {
             state: state.clone(),
             sets_per_answer: snapshot.config.limits.sets_per_answer,
-            url: parts.extensions.get().map_or_else(
-                || snapshot.config.site.public_url.clone(),
-                |SiteUrl(url)| url.clone(),
-            ),
+            url: here.url,
+            trusted_hops: here.trusted_hops,
             snapshot,
             method: parts.method.clone(),
             headers: parts.headers.clone(),
@@ -70,7 +80,7 @@ impl Asked {
         self.now
     }
 
-    /// The site's URL that the request came by.
+    /// The site's URL that the request came by; for a handoff, the data host's.
     pub(super) const fn public_url(&self) -> &BaseUrl {
         &self.url
     }
@@ -100,7 +110,7 @@ impl Asked {
     }
 
     fn address(&self) -> Option<IpAddr> {
-        browser_address(&self.headers, self.peer.0, self.snapshot.config.site.trusted_hops)
+        browser_address(&self.headers, self.peer.0, self.trusted_hops)
     }
 
     pub(super) fn decide(&self, identity: &Identity) -> Result<Grant, Refusal> {
@@ -113,15 +123,33 @@ impl Asked {
         identity: &Identity,
         wanted: Option<&url::Url>,
     ) -> Result<Issued, ServeError> {
-        self.issue_to(identity, wanted, false).await
+        self.issue_to(identity, wanted, IssuedBy::default()).await
     }
 
-    /// Decides, signs and records; `in_body` where a program takes the cookies from the answer's body.
-    pub(super) async fn issue_to(
+    /// Decides, signs and records, for a person who was handed over from another host.
+    pub(super) async fn issue_handed(
         &self,
         identity: &Identity,
         wanted: Option<&url::Url>,
-        in_body: bool,
+        from: &str,
+    ) -> Result<Issued, ServeError> {
+        self.issue_to(identity, wanted, IssuedBy { handed_from: from, ..IssuedBy::default() }).await
+    }
+
+    /// Decides, signs and records, for a program that takes the cookies from the answer's body.
+    pub(super) async fn issue_in_body(
+        &self,
+        identity: &Identity,
+        wanted: Option<&url::Url>,
+    ) -> Result<Issued, ServeError> {
+        self.issue_to(identity, wanted, IssuedBy { in_body: true, ..IssuedBy::default() }).await
+    }
+
+    async fn issue_to(
+        &self,
+        identity: &Identity,
+        wanted: Option<&url::Url>,
+        by: IssuedBy<'_>,
     ) -> Result<Issued, ServeError> {
         let ledger = ledger(&self.headers);
         let limits = &self.snapshot.config.limits;
@@ -129,7 +157,7 @@ impl Asked {
         let issued = match counted.map(|()| self.decide(identity)) {
             Err(too_many) => Err(too_many.into()),
             Ok(Err(refusal)) => Err(withdrawn(refusal.into(), self.leftovers(&ledger))),
-            Ok(Ok(grant)) => self.issue_granted(identity, &grant, &ledger, wanted, in_body).await,
+            Ok(Ok(grant)) => self.issue_granted(identity, &grant, &ledger, wanted, by).await,
         };
         match &issued {
             Ok(_) => self.state.metrics().attempted(Outcome::Issued),
@@ -144,16 +172,24 @@ impl Asked {
         grant: &Grant,
         ledger: &Ledger,
         wanted: Option<&url::Url>,
-        in_body: bool,
+        by: IssuedBy<'_>,
     ) -> Result<Issued, ServeError> {
         let key = self.key()?;
         let request = self.request(key, identity, grant, ledger, wanted);
-        let request = issuer::Request { in_body, ..request };
+        let request = issuer::Request { in_body: by.in_body, ..request };
         let issued = self.state.issuer().issue(&request).await.map_err(|error| match error {
             IssueError::NotCovered(_) => withdrawn(error.into(), issuer::leftovers(&request)),
             error => error.into(),
         })?;
-        record::issued(&self.id, identity, &issued, &key.id, self.address());
+        // Who has cookies elsewhere only gets them, and the line, there.
+        if !issued.sets.is_empty() {
+            let way = record::Way {
+                host: self.url.host(),
+                handed_from: by.handed_from,
+                address: self.address(),
+            };
+            record::issued(&self.id, identity, &issued, &key.id, &way);
+        }
         Ok(issued)
     }
 
@@ -288,5 +324,5 @@ fn withdrawn(reason: ServeError, lines: Vec<String>) -> ServeError {
     if lines.is_empty() {
         return reason;
     }
-    ServeError::Withdrawn { reason: Box::new(reason), lines }
+    ServeError::Withdrawn { reason: Box::new(reason), lines, handoffs: None }
 }

@@ -1,7 +1,8 @@
 //! Which other origins' scripts may ask for cookies and read the answer (Fetch standard, "CORS protocol").
 //!
 //! 1. Origins are named one by one in `cors.origins`, and compared byte for byte.
-//! 2. They may ask at `/session` and `/session/cookies`, with credentials; nowhere else.
+//! 2. They may ask at `/session` and `/session/cookies`, with credentials, and hand over at a data host, as
+//!    the site's own pages may; nowhere else.
 //! 3. Errors can be read like answers, so that a script sees why.
 //! 4. Every answer there says `Vary: Origin`, asked by whomever.
 
@@ -15,8 +16,10 @@ use axum::http::{HeaderMap, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::error::ServeError;
+use super::handoff;
 use super::request::RequestId;
 use super::state::AppState;
+use crate::config::Config;
 use crate::policy::BaseUrl;
 use crate::telemetry::Route;
 
@@ -59,10 +62,12 @@ pub(super) async fn preflight<const METHODS: usize, B>(
 }
 
 /// Lets the script that asked read the answer, if it may.
-pub(super) fn allow(asked: &HeaderMap, origins: &[BaseUrl], route: Route, answer: &mut HeaderMap) {
-    if !matches!(route, Route::Session | Route::Cookies) {
-        return;
-    }
+pub(super) fn allow(asked: &HeaderMap, config: &Config, route: Route, answer: &mut HeaderMap) {
+    let origins = match route {
+        Route::Session | Route::Cookies => &config.cors.origins,
+        Route::Handoff => &handoff::origins(config),
+        _ => return,
+    };
     answer.append(VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = allowed(asked, origins) else { return };
     answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());

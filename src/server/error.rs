@@ -5,8 +5,9 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::handoff::HandoffRefusal;
 use super::pages;
 use super::request::{RequestId, is_navigation};
 use super::return_to::LeadsElsewhere;
@@ -15,6 +16,7 @@ use super::snapshot::NotSigning;
 use super::throttle::TooMany;
 use crate::access::Refusal;
 use crate::authn::AuthnError;
+use crate::cookies::HandoffError;
 use crate::identity::Front;
 use crate::issuer::IssueError;
 
@@ -49,7 +51,15 @@ pub(super) enum ServeError {
         reason: Box<ServeError>,
         /// `Set-Cookie` lines, most of which take away.
         lines: Vec<String>,
+        /// What the page hands over to data hosts, as they are to clear what the browser holds there.
+        handoffs: Option<Value>,
     },
+    /// A handoff came to nothing.
+    #[error(transparent)]
+    Handoff(#[from] HandoffRefusal),
+    /// A data host is asked for what is at the viewer's host.
+    #[error("a data host takes handoffs only")]
+    DataHost,
     /// `return_to` leads elsewhere.
     #[error(transparent)]
     ReturnTo(#[from] LeadsElsewhere),
@@ -128,13 +138,16 @@ impl ServeError {
             let again = again.as_deref();
             pages::problem(problem.title, &problem.detail, problem.status, again, id)
         } else {
-            let body = json!({
+            let mut body = json!({
                 "type": format!("urn:edgemint:problem:{}", problem.kind),
                 "title": problem.title,
                 "status": problem.status.as_u16(),
                 "detail": problem.detail,
                 "instance": format!("urn:edgemint:request:{id}"),
             });
+            if let Self::Withdrawn { handoffs: Some(handoffs), .. } = &self {
+                body["handoffs"] = handoffs.clone();
+            }
             let kind = HeaderValue::from_static("application/problem+json");
             ([(header::CONTENT_TYPE, kind)], body.to_string()).into_response()
         };
@@ -147,7 +160,7 @@ impl ServeError {
 
     fn add_headers(&self, answer: &mut HeaderMap, status: StatusCode) {
         match self {
-            Self::Withdrawn { lines, reason } => {
+            Self::Withdrawn { lines, reason, .. } => {
                 append(answer, lines);
                 reason.add_headers(answer, status);
             }
@@ -170,12 +183,12 @@ impl ServeError {
     /// With more `Set-Cookie` lines, which come first.
     pub(super) fn with_lines(self, mut lines: Vec<String>) -> Self {
         match self {
-            Self::Withdrawn { reason, lines: more } => {
+            Self::Withdrawn { reason, lines: more, handoffs } => {
                 lines.extend(more);
-                Self::Withdrawn { reason, lines }
+                Self::Withdrawn { reason, lines, handoffs }
             }
             reason if lines.is_empty() => reason,
-            reason => Self::Withdrawn { reason: Box::new(reason), lines },
+            reason => Self::Withdrawn { reason: Box::new(reason), lines, handoffs: None },
         }
     }
 
@@ -259,6 +272,7 @@ impl ServeError {
                 "The keys that verify it cannot be fetched. Nothing is lost; try again shortly.",
             ),
             Self::SignIn(error) => error.problem(),
+            Self::Handoff(refusal) => handoff(*refusal),
             Self::Withdrawn { reason, .. } => reason.problem(),
             Self::Refusal(refusal) => no_access(refusal),
             Self::Issue(error) => not_issued(error),
@@ -303,6 +317,13 @@ impl ServeError {
                 "unknown-host",
                 "This host name is not served here",
                 "The service answers under the names in its public_url and other_urls only.",
+            ),
+            Self::DataHost => say(
+                StatusCode::NOT_FOUND,
+                "data-host",
+                "There is nothing here",
+                "This host serves data, and takes handoffs at /session/handoff. Everything else of the \
+                 service is at the viewer's host.",
             ),
             Self::NotFound => say(
                 StatusCode::NOT_FOUND,
@@ -371,6 +392,26 @@ fn not_issued(error: &IssueError) -> Problem {
         },
         IssueError::Overloaded => busy("busy", "All signing threads are busy."),
         _ => busy("cannot-sign", "No cookies can be signed; the log tells why."),
+    }
+}
+
+/// A token is replaced by asking the viewer's host once more, so nothing here ends a page's attempts.
+fn handoff(refusal: HandoffRefusal) -> Problem {
+    match refusal {
+        HandoffRefusal::NoKeys => {
+            busy("handoff-unavailable", "The keys of handoffs are not there.")
+        }
+        HandoffRefusal::Token(HandoffError::IdentityExpired) => say(
+            StatusCode::UNAUTHORIZED,
+            "not-signed-in",
+            "Nobody is signed in any more",
+            "Sign in, at the viewer's host, and try again.",
+        ),
+        _ => bad_request(
+            "handoff-refused",
+            "The token is not one for this host, this page and this browser, or is older than a minute. \
+             Ask for another by POST /session/cookies at the viewer's host.",
+        ),
     }
 }
 

@@ -7,7 +7,7 @@
 use super::asked::Asked;
 use super::error::ServeError;
 use super::pages::ShownLogin;
-use super::request::{cookies, random_nonce};
+use super::request::{cookies, random_bytes};
 use super::sign_in;
 use super::sign_in_error::{SignInError, SignInReason};
 use crate::authn::{Party, ProviderError, Refreshed, Standing, standing};
@@ -229,6 +229,6 @@ impl Asked {
     }
 
     pub(super) fn nonce() -> Result<Nonce, SignInReason> {
-        random_nonce().ok_or(SignInReason::Provider(ProviderError::Cut))
+        random_bytes().ok_or(SignInReason::Provider(ProviderError::Cut))
     }
 }

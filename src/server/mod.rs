@@ -21,6 +21,7 @@ mod connection;
 mod cors;
 mod error;
 mod follow;
+mod handoff;
 mod harden;
 mod login_session;
 mod pages;

@@ -198,22 +198,27 @@ fn list(items: impl Iterator<Item = String>) -> String {
 /// A page that says what is done, and goes on to where the rest of signing out is done.
 ///
 /// Not a redirect: browsers hold every redirect after a form to the form page's `form-action`, and a
-/// front may lead on over hosts that nobody here knows of.
-pub(super) fn signed_out(onward: &str) -> Response {
+/// front may lead on over hosts that nobody here knows of. It goes on when its images are loaded or have
+/// failed (HTML standard, "shared declarative refresh steps"): each of them clears the cookies of one data
+/// host.
+pub(super) fn signed_out(onward: &str, images: &[String]) -> Response {
     let url = escape(onward);
-    let body = format!(
+    let mut body = format!(
         "<h1>Signed out here</h1><p>The sign-in service is told next.</p>\
          <p><a class=\"button\" href=\"{url}\">Go on</a></p>"
     );
+    for image in images {
+        let _ = write!(body, "<img src=\"{}\" alt=\"\" hidden>", escape(image));
+    }
     let refresh = format!("<meta http-equiv=\"refresh\" content=\"0; url={url}\">");
-    page_with("Signed out", &refresh, &body)
+    page_with("Signed out", &refresh, &body, images)
 }
 
 fn page(title: &str, body: &str) -> Response {
-    page_with(title, "", body)
+    page_with(title, "", body, &[])
 }
 
-fn page_with(title: &str, head: &str, body: &str) -> Response {
+fn page_with(title: &str, head: &str, body: &str, images: &[String]) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -221,18 +226,28 @@ fn page_with(title: &str, head: &str, body: &str) -> Response {
         escape(title)
     );
     let mut response = Html(html).into_response();
-    if let Ok(policy) = HeaderValue::try_from(content_security_policy()) {
+    if let Ok(policy) = HeaderValue::try_from(content_security_policy(images)) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     harden::ours(response.headers_mut());
     response
 }
 
-/// No script, nothing from elsewhere, and of styles the one that is ours.
-fn content_security_policy() -> String {
+/// No script, nothing from elsewhere but these images, and of styles the one that is ours.
+fn content_security_policy(images: &[String]) -> String {
+    let mut image_sources = String::new();
+    for image in images {
+        // Without the query, which sources cannot have (CSP Level 3, section 2.3.1).
+        let source = image.split('?').next().unwrap_or_default();
+        let lead = if image_sources.is_empty() { "img-src " } else { " " };
+        let _ = write!(image_sources, "{lead}{source}");
+    }
+    if !image_sources.is_empty() {
+        image_sources.push_str("; ");
+    }
     let style = STANDARD.encode(Sha256::digest(STYLE));
     format!(
-        "default-src 'none'; style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; \
+        "default-src 'none'; {image_sources}style-src 'sha256-{style}'; form-action 'self'; base-uri 'none'; \
          frame-ancestors 'none'"
     )
 }

@@ -10,22 +10,36 @@ use super::request::RequestId;
 use super::throttle::TooMany;
 use crate::access::Opened;
 use crate::authn::ProviderError;
+use crate::cookies::SignedSet;
 use crate::identity::Identity;
 use crate::issuer::Issued;
+use crate::policy::BaseUrl;
 use crate::signing::KeyPairId;
 use crate::telemetry::{ACCESS, OPERATION};
+
+/// By which way somebody asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way<'a> {
+    /// The host that answers.
+    pub(super) host: &'a str,
+    /// The site's URL from which the person was handed over; empty if they ask themselves.
+    pub(super) handed_from: &'a str,
+    /// The browser's address.
+    pub(super) address: Option<IpAddr>,
+}
 
 pub(super) fn issued(
     id: &RequestId,
     identity: &Identity,
     issued: &Issued,
     key: &KeyPairId,
-    address: Option<IpAddr>,
+    way: &Way<'_>,
 ) {
     let mut rules: Vec<&str> =
         issued.opened.iter().flat_map(|part| part.rules.iter().map(String::as_str)).collect();
     rules.sort_unstable();
     rules.dedup();
+    let until = issued.sets.iter().map(SignedSet::expires).min();
     tracing::info!(
         target: ACCESS,
         event = "cookies.issued",
@@ -34,11 +48,13 @@ pub(super) fn issued(
         issuer = ?identity.issuer,
         subject = ?identity.subject.as_str(),
         email = ?identity.email.as_ref().map_or("", |email| email.address()),
-        address = %address.map(|address| address.to_string()).unwrap_or_default(),
+        address = %way.address.map(|address| address.to_string()).unwrap_or_default(),
+        host = way.host,
+        handoff = way.handed_from,
         rules = ?rules.join(", "),
         resources = ?join(&issued.opened),
         key = %key,
-        until = %issued.expires,
+        until = %until.unwrap_or(issued.expires),
         removed = issued.removed,
         withheld = ?issued.withheld.join("; "),
         "cookies issued"
@@ -67,6 +83,23 @@ pub(super) fn unrevoked(id: &RequestId, provider: &str, problem: &ProviderError)
         provider,
         problem = ?problem.to_string(),
         "a refresh token could not be revoked at its provider after sign-out"
+    );
+}
+
+/// A page could not be given a token for a data host.
+pub(super) fn unoffered(id: &RequestId, host: &BaseUrl, have_keys: bool) {
+    let problem = if have_keys {
+        "the identity is too large for a token"
+    } else {
+        "the keys of handoff.keys have not been read"
+    };
+    tracing::warn!(
+        target: OPERATION,
+        event = "handoff.none",
+        request_id = %id,
+        host = %host,
+        problem,
+        "no handoff token could be made"
     );
 }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, header};
 
 use super::cors;
 use super::error::ServeError;
-use crate::cookies::sealed::Nonce;
+use crate::config::Site;
 use crate::cookies::{Ledger, cookie_pairs};
 use crate::policy::BaseUrl;
 
@@ -39,9 +39,24 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// By which of the site's URLs the request came.
+/// By which name the request came.
 #[derive(Clone, Debug)]
-pub(super) struct SiteUrl(pub(super) BaseUrl);
+pub(super) struct Here {
+    /// One of the site's URLs, or a data host's that takes handoffs.
+    pub(super) url: BaseUrl,
+    /// Whether it is a data host's.
+    pub(super) is_data_host: bool,
+    /// How many proxies on the way here are believed about the browser's address.
+    pub(super) trusted_hops: u8,
+}
+
+impl Here {
+    /// At the site's main URL.
+    pub(super) fn at_the_site(site: &Site) -> Self {
+        let (url, trusted_hops) = (site.public_url.clone(), site.trusted_hops);
+        Self { url, is_data_host: false, trusted_hops }
+    }
+}
 
 /// The address of the connection's other end.
 #[derive(Clone, Copy, Debug)]
@@ -103,10 +118,10 @@ pub(super) fn check_site(
     }
 }
 
-/// Random bytes to seal a cookie with.
-pub(super) fn random_nonce() -> Option<Nonce> {
-    let mut nonce = Nonce::default();
-    SystemRandom::new().fill(&mut nonce).ok().map(|()| nonce)
+/// Random bytes, such as a nonce to seal a cookie with.
+pub(super) fn random_bytes<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).ok().map(|()| bytes)
 }
 
 /// The browser's ledger, among its cookies.

@@ -14,13 +14,14 @@ use http_body_util::BodyExt as _;
 
 use super::error::ServeError;
 use super::harden;
-use super::request::{Peer, RequestId, SiteUrl, check_site};
+use super::request::{Here, Peer, RequestId, check_site};
 use super::snapshot::NotSigning;
 use super::state::AppState;
 use super::throttle::TooMany;
-use super::{cors, record, session, shim, sign_in, verify, viewer};
+use super::{cors, handoff, record, session, shim, sign_in, verify, viewer};
 use crate::authn::browser_address;
-use crate::config::Site;
+use crate::config::Config;
+use crate::cookies::sealed::MAX_SEALED;
 use crate::policy::BaseUrl;
 use crate::telemetry::Route;
 
@@ -45,6 +46,8 @@ pub fn router(state: AppState) -> Router {
         .route("/session/shim.js", get(shim::script).fallback(not_allowed::<0>))
         .route(shim::WORKER_PATH, get(shim::worker).fallback(not_allowed::<0>))
         .route(verify::NGINX, get(verify::nginx).fallback(nothing))
+        .route(handoff::PATH, post(handoff::take).fallback(not_allowed::<2>))
+        .route(handoff::CLEAR, get(handoff::clear).fallback(not_allowed::<0>))
         .route("/session/", axum::routing::any(nothing))
         .route("/session/{*rest}", axum::routing::any(nothing))
         .route("/healthz", get(healthy))
@@ -108,7 +111,7 @@ async fn pass(State(state): State<AppState>, mut request: Request, next: Next) -
     };
     state.metrics().answered(route, response.status().as_u16());
     let config = &state.snapshot().config;
-    cors::allow(&headers, &config.cors.origins, route, response.headers_mut());
+    cors::allow(&headers, config, route, response.headers_mut());
     if response.status() == StatusCode::UNAUTHORIZED && config.fronts.believe_bearer_tokens() {
         let challenge = HeaderValue::from_static("Bearer");
         response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(challenge);
@@ -130,17 +133,22 @@ async fn limited(
     }
     let snapshot = state.snapshot();
     let limits = &snapshot.config.limits;
-    let url = asked_url(&request, &snapshot.config.site)?.clone();
+    let here = asked_at(&request, &snapshot.config)?;
+    match (here.is_data_host, handoff::is_handoff(request.uri().path())) {
+        (true, false) => return Err(ServeError::DataHost),
+        (false, true) => return Err(ServeError::NotFound),
+        _ => {}
+    }
     if costs_something(route) && request.method() != Method::OPTIONS {
-        let address = address(&request, &snapshot.config.site);
+        let address = address(&request, here.trusted_hops);
         // What other sites make browsers ask is refused, and must not use up what people may ask.
-        let origins = &snapshot.config.cors.origins;
-        let own = check_site(request.method(), request.headers(), &url, origins).is_ok();
+        let own = is_own(&request, &here, &snapshot.config);
         let counted = state.throttle().address(address, own, limits, state.clock().now());
         counted.inspect_err(|too_many| turned_away(state, id, too_many, address))?;
     }
-    let mut request = read_body(request, limits.body_bytes, limits.body_timeout).await?;
-    request.extensions_mut().insert(SiteUrl(url));
+    let wanted = if route == Route::Handoff { MAX_SEALED } else { 0 };
+    let mut request = read_body(request, wanted, limits.body_bytes, limits.body_timeout).await?;
+    request.extensions_mut().insert(here);
     let _admitted = state.admit(limits.requests).ok_or(ServeError::Busy)?;
     // Everyone who has arrived takes a place, or is turned away, before the costly part of anyone's
     // work begins. Else those who wait would do so unseen, and the longer the more they are.
@@ -152,13 +160,22 @@ async fn limited(
 
 /// What is limited per address. nginx asks `/session/verify` for everybody, and the bundle is files.
 const fn costs_something(route: Route) -> bool {
-    matches!(route, Route::Cookies | Route::Login | Route::Logout)
+    matches!(route, Route::Cookies | Route::Login | Route::Logout | Route::Handoff)
 }
 
 /// The browser's address, or where no proxy tells it, that of the connection.
-fn address(request: &Request, site: &Site) -> IpAddr {
+fn address(request: &Request, trusted_hops: u8) -> IpAddr {
     let Peer(peer) = request.extensions().get().copied().unwrap_or_default();
-    browser_address(request.headers(), peer, site.trusted_hops).unwrap_or(peer)
+    browser_address(request.headers(), peer, trusted_hops).unwrap_or(peer)
+}
+
+/// Whether no other site made a browser ask.
+fn is_own(request: &Request, here: &Here, config: &Config) -> bool {
+    let (method, headers) = (request.method(), request.headers());
+    if here.is_data_host {
+        return handoff::is_own(method, headers, config);
+    }
+    check_site(method, headers, &here.url, &config.cors.origins).is_ok()
 }
 
 fn turned_away(state: &AppState, id: &RequestId, too_many: &TooMany, address: IpAddr) {
@@ -168,9 +185,9 @@ fn turned_away(state: &AppState, id: &RequestId, too_many: &TooMany, address: Ip
     }
 }
 
-/// By which of the site's names the request came, spelled one way: answers depend on it, and caches and
+/// By which of its names the service was asked, spelled one way: answers depend on it, and caches and
 /// cookies on what browsers make of it.
-fn asked_url<'s>(request: &Request, site: &'s Site) -> Result<&'s BaseUrl, ServeError> {
+fn asked_at(request: &Request, config: &Config) -> Result<Here, ServeError> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().ok(),
@@ -182,7 +199,14 @@ fn asked_url<'s>(request: &Request, site: &'s Site) -> Result<&'s BaseUrl, Serve
     if target.is_some_and(|target| target != host) {
         return Err(ServeError::UnknownHost);
     }
-    site.urls().find(|url| is_named(url, host)).ok_or(ServeError::UnknownHost)
+    let site = &config.site;
+    if let Some(url) = site.urls().find(|url| is_named(url, host)) {
+        return Ok(Here { url: url.clone(), ..Here::at_the_site(site) });
+    }
+    let mut taking = config.distributions.iter().filter_map(|one| Some((&one.base, one.handoff?)));
+    let (url, taken) =
+        taking.find(|(url, _)| is_named(url, host)).ok_or(ServeError::UnknownHost)?;
+    Ok(Here { url: url.clone(), is_data_host: true, trusted_hops: taken.trusted_hops })
 }
 
 fn is_named(url: &BaseUrl, host: &str) -> bool {
@@ -195,22 +219,32 @@ fn with_default_port(url: &BaseUrl) -> String {
     format!("{}:{port}", url.host())
 }
 
-/// Nothing here needs a body; one that is sent all the same is counted, within its limits, and dropped.
-async fn read_body(request: Request, most: usize, within: Duration) -> Result<Request, ServeError> {
+/// Nothing but a handoff needs a body, of `wanted` bytes at most; one that is sent all the same is counted,
+/// within its limits, and dropped.
+async fn read_body(
+    request: Request,
+    wanted: usize,
+    most: usize,
+    within: Duration,
+) -> Result<Request, ServeError> {
     let (parts, body) = request.into_parts();
-    let reading = tokio::time::timeout(within, count_body(body, most));
-    reading.await.map_err(|_| ServeError::BodyTimeout)??;
-    Ok(Request::from_parts(parts, Body::empty()))
+    let reading = tokio::time::timeout(within, count_body(body, wanted, most));
+    let kept = reading.await.map_err(|_| ServeError::BodyTimeout)??;
+    Ok(Request::from_parts(parts, Body::from(kept)))
 }
 
-async fn count_body(mut body: Body, most: usize) -> Result<(), ServeError> {
-    let mut left = most;
+async fn count_body(mut body: Body, wanted: usize, most: usize) -> Result<Vec<u8>, ServeError> {
+    let most = if wanted > 0 { wanted.min(most) } else { most };
+    let (mut kept, mut left) = (Vec::new(), most);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ServeError::BodyTooLarge)?;
-        let bytes = frame.data_ref().map_or(0, bytes::Bytes::len);
-        left = left.checked_sub(bytes).ok_or(ServeError::BodyTooLarge)?;
+        let bytes = frame.data_ref().map_or(&[][..], bytes::Bytes::as_ref);
+        left = left.checked_sub(bytes.len()).ok_or(ServeError::BodyTooLarge)?;
+        if wanted > 0 {
+            kept.extend_from_slice(bytes);
+        }
     }
-    Ok(())
+    Ok(kept)
 }
 
 /// Asked by load balancers, and never turned away for being busy.
@@ -226,6 +260,7 @@ fn route_of(path: &str) -> Route {
         path if path.starts_with(sign_in::CALLBACK) => Route::Login,
         "/session/logout" => Route::Logout,
         "/session/shim.js" | shim::WORKER_PATH => Route::Shim,
+        path if handoff::is_handoff(path) => Route::Handoff,
         verify::NGINX => Route::Verify,
         path if is_health(path) => Route::Health,
         path if path.starts_with("/session/") => Route::Other,

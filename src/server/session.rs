@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::error::{ServeError, append};
+use super::handoff::Offers;
 use super::login_session::Renewed;
 use super::request::{check_site, cookies, is_navigation, prefers_html};
 use super::{pages, return_to, script, sign_in};
@@ -54,7 +55,7 @@ pub(super) async fn issue(asked: Asked, wishes: Wished) -> Response {
 /// `DELETE /session/cookies`: clear every set that the browser was given.
 pub(super) async fn clear(asked: Asked) -> Response {
     let cleared = from_here_or_a_friend(&asked)
-        .map(|()| with_lines(StatusCode::NO_CONTENT.into_response(), &asked.clearing_lines()));
+        .map(|()| with_lines(done(&asked.clearing_offers()), &asked.clearing_lines()));
     answer(&asked, cleared)
 }
 
@@ -159,14 +160,27 @@ async fn issue_to(
     let identity = identity.ok_or_else(|| asked.nobody_is_signed_in())?;
     if script::is_script(&asked.headers, &identity) {
         let format = script::Format::asked_for(&asked.headers)?;
-        let issued = asked.issue_to(&identity, wanted, true).await?;
+        let issued = asked.issue_in_body(&identity, wanted).await?;
         return Ok(format.answer(&issued, summary(&issued, asked.now())));
     }
-    let issued = asked.issue(&identity, wanted).await?;
-    let response = match return_to {
-        Some(path) if asked.method == Method::GET && is_navigation(&asked.headers) => {
-            see_other(&path)
+    let issued = match asked.issue(&identity, wanted).await {
+        // Whoever is refused holds nothing at other hosts either.
+        Err(error) if asked.method == Method::POST && error.is_refusal() => {
+            return Err(asked.clearing_offers().refuse(error));
         }
+        issued => issued?,
+    };
+    if asked.method == Method::POST {
+        let offers = asked.offers(&identity, &issued, wanted);
+        let mut said = summary(&issued, asked.now());
+        if !offers.is_empty() {
+            said["handoffs"] = offers.to_json();
+        }
+        let response = with_lines(axum::Json(said).into_response(), &offers.lines);
+        return Ok(with_lines(response, &issued.lines));
+    }
+    let response = match return_to {
+        Some(path) if is_navigation(&asked.headers) => see_other(&path),
         _ => axum::Json(summary(&issued, asked.now())).into_response(),
     };
     Ok(with_lines(response, &issued.lines))
@@ -204,10 +218,11 @@ async fn log_out(asked: &Asked, wishes: Wished) -> Result<Response, ServeError> 
     let onward = fronts.logout_url(vouching, public_url.host()).map(LogoutUrl::as_str);
     let onward = own.as_ref().map(url::Url::as_str).or(onward);
     lines.extend(asked.sign_out_lines());
+    let elsewhere = asked.clearing_offers();
     let response = match (is_navigation(&asked.headers), onward) {
-        (false, _) => StatusCode::NO_CONTENT.into_response(),
-        (true, Some(onward)) => pages::signed_out(onward),
-        (true, None) => see_other(&path),
+        (false, _) => done(&elsewhere),
+        (true, None) if elsewhere.is_empty() => see_other(&path),
+        (true, onward) => pages::signed_out(onward.unwrap_or(&path), &elsewhere.images()),
     };
     Ok(with_lines(response, &lines))
 }
@@ -233,6 +248,14 @@ pub(super) fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Re
             error.into_answer(&asked.headers, &asked.id)
         }
     }
+}
+
+/// What a script is told that had something removed: what is left for it to hand over, if anything.
+fn done(elsewhere: &Offers) -> Response {
+    if elsewhere.is_empty() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    axum::Json(json!({ "handoffs": elsewhere.to_json() })).into_response()
 }
 
 fn parse_wanted(text: &str) -> Result<url::Url, ServeError> {
@@ -261,7 +284,7 @@ pub(super) fn see_other(path: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
 }
 
-fn summary(issued: &Issued, now: EpochSeconds) -> Value {
+pub(super) fn summary(issued: &Issued, now: EpochSeconds) -> Value {
     let expires_in = issued.expires.since(now);
     json!({
         "expires_at": issued.expires.to_string(),

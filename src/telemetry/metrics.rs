@@ -20,6 +20,8 @@ pub enum Route {
     Login,
     /// `/session/logout`.
     Logout,
+    /// `/session/handoff` and what is under it.
+    Handoff,
     /// What is under `/session/verify/`.
     Verify,
     /// `/healthz` and `/readyz`.
