@@ -29,6 +29,8 @@ mod fuzz_corpus;
 #[expect(unreachable_pub, reason = "in fuzz/ they are a library")]
 #[path = "../../fuzz/src/lib.rs"]
 mod fuzz_targets;
+/// Data hosts that set their own cookies.
+mod handoff;
 /// What every answer says to a browser, on every route.
 mod harden;
 /// `deploy/iam/`: linted, as large as the code needs and no larger, and used as written.
