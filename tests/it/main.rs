@@ -55,6 +55,8 @@ mod minter;
 mod oracle_signing;
 /// AWS's own verifier accepts and refuses the tokens that we do.
 mod oracle_tokens;
+/// Foreign readers find in the demo's volumes what was drawn.
+mod oracle_volumes;
 /// A folder of keys that belongs to another user than who runs the program.
 mod others_folder;
 /// Floods of connections, bytes and frames.

@@ -70,7 +70,7 @@ node_packages() {
 }
 
 python_packages() {
-    cmp -s requirements.txt venv/.installed && venv/bin/python -c 'import aiohttp, botocore, cfnlint, cryptography, fsspec, h2, ministack, parliament, requests' 2>/dev/null && return
+    cmp -s requirements.txt venv/.installed && venv/bin/python -c 'import aiohttp, botocore, cfnlint, cryptography, fsspec, h2, ministack, parliament, requests, tensorstore, zarr' 2>/dev/null && return
     python3 -c 'import ensurepip' 2>/dev/null || debian_packages "python3 -m venv" python3-venv
     echo "tests/tools: installing venv"
     rm -rf venv

@@ -21,7 +21,7 @@ use crate::demo::load_balancer::{
     SESSION_SECONDS, redirect_uri, serve_public_keys,
 };
 use crate::demo::provider::{Client, Endpoints, Provider, ProviderOptions};
-use crate::demo::sample::{DATASETS, SampleData};
+use crate::demo::sample::{Bucket, DATASETS, SampleData};
 use crate::demo::tokens::ClaimsSigner;
 use crate::keystore;
 use crate::policy::BaseUrl;
@@ -173,7 +173,7 @@ fn start_stand_ins(
         url: data.clone(),
         trusted: Arc::new(RwLock::new(trusted)),
         allowed_origin: viewer.clone(),
-        objects: Arc::new(move |path| sample.get(path)),
+        objects: Arc::new(move |path| sample.get(Bucket::Data, path)),
     };
     tokio::spawn(balancer.serve(listeners.viewer, pending()));
     tokio::spawn(Edge::new(edge, clock.clone()).serve(listeners.data, pending()));

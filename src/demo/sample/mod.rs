@@ -1,7 +1,9 @@
-//! Sample data for the demo: three private image pyramids (OME-Zarr 0.4), drawn from fixed seeds.
+//! Sample data for the demo, drawn from fixed seeds: three flat image pyramids (OME-Zarr 0.4) for the
+//! built-in page, and [`VOLUMES`] for viewers.
 //!
-//! A chunk is a pure function of dataset, level and position. It is drawn when it is first read
-//! and kept after that, so that the demo starts at once and every run shows the same pictures.
+//! Images and volumes are pure functions of their place here. A chunk of an image, or a whole volume, is
+//! drawn when it is first read and kept after that, so that the demo starts at once and every run shows
+//! the same.
 
 mod cells;
 mod chunk;
@@ -11,7 +13,9 @@ mod noise;
 mod section;
 #[cfg(test)]
 mod tests;
+mod volume;
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -21,6 +25,7 @@ use self::chunk::{Stroke, Tile};
 use self::metadata::{array, attributes};
 use self::neurons::{grow_neurites, haze};
 use self::section::section;
+pub use self::volume::{Content, Format, Grid, VOLUMES, Volume};
 
 /// Width and height of the finest level, in pixels.
 const SIDE: u16 = 1024;
@@ -30,6 +35,17 @@ const CHUNK: u16 = 128;
 const LEVELS: u8 = 4;
 /// Chunks of one pyramid, all levels together: 64 + 16 + 4 + 1.
 const CHUNKS: usize = 85;
+
+/// Where objects lie: an S3 bucket of a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bucket {
+    /// Private, behind the first distribution.
+    Data,
+    /// Private, behind the second distribution, which may not list the bucket.
+    Archive,
+    /// Open to everybody, with no distribution of the site's in front.
+    Public,
+}
 
 /// One sample image, and the rule that opens it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +79,7 @@ pub struct SampleObject {
 pub struct SampleData {
     neurites: Vec<Stroke>,
     drawn: [[OnceLock<Bytes>; CHUNKS]; DATASETS.len()],
+    volumes: [OnceLock<BTreeMap<String, SampleObject>>; VOLUMES.len()],
 }
 
 impl SampleData {
@@ -70,14 +87,36 @@ impl SampleData {
     #[must_use]
     pub fn generate() -> SampleData {
         let drawn = std::array::from_fn(|_| std::array::from_fn(|_| OnceLock::new()));
-        SampleData { neurites: grow_neurites(), drawn }
+        let volumes = std::array::from_fn(|_| OnceLock::new());
+        SampleData { neurites: grow_neurites(), drawn, volumes }
     }
 
-    /// The object at this exact path (such as `/lab-a/neurons.zarr/0/3/4`), or `None`.
+    /// Draws all volumes now, for whoever would not wait at the first read.
+    pub fn draw_volumes(&self) {
+        for (volume, objects) in VOLUMES.iter().zip(&self.volumes) {
+            objects.get_or_init(|| volume.objects(volume.content.draw()));
+        }
+    }
+
+    /// The object of a bucket at this exact path (such as `/lab-a/neurons.zarr/0/3/4`), or `None`.
     ///
-    /// Drawing a chunk for the first time takes milliseconds of computing.
+    /// Drawing a chunk of an image for the first time takes milliseconds of computing, a volume a
+    /// second or two.
     #[must_use]
-    pub fn get(&self, path: &str) -> Option<SampleObject> {
+    pub fn get(&self, bucket: Bucket, path: &str) -> Option<SampleObject> {
+        for (volume, objects) in VOLUMES.iter().zip(&self.volumes) {
+            let key = path.strip_prefix(volume.path).and_then(|key| key.strip_prefix('/'));
+            if let Some(key) = key.filter(|_| volume.bucket == bucket) {
+                return objects
+                    .get_or_init(|| volume.objects(volume.content.draw()))
+                    .get(key)
+                    .cloned();
+            }
+        }
+        if bucket == Bucket::Data { self.image(path) } else { None }
+    }
+
+    fn image(&self, path: &str) -> Option<SampleObject> {
         let (index, dataset, key) = DATASETS.iter().enumerate().find_map(|(index, dataset)| {
             Some((index, dataset, path.strip_prefix(dataset.path)?.strip_prefix('/')?))
         })?;

@@ -32,7 +32,7 @@ pub(super) fn section(x: f32, y: f32) -> f32 {
 }
 
 /// The stain at a depth, between two entries of the table.
-fn layer(depth: f32) -> f32 {
+pub(super) fn layer(depth: f32) -> f32 {
     let place = depth / 0.02;
     let index = usize::try_from(whole(place)).unwrap_or(0).min(LAYERS.len() - 2);
     let part = (place - place.floor()).min(1.0);

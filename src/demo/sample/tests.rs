@@ -1,13 +1,14 @@
 use super::*;
 
 fn text(data: &SampleData, path: &str) -> String {
-    let object = data.get(path).expect(path);
+    let object = data.get(Bucket::Data, path).expect(path);
     assert_eq!(object.content_type, "application/json");
     String::from_utf8(object.bytes.to_vec()).expect("metadata is text")
 }
 
 fn chunk(data: &SampleData, path: &str, level: u8, row: u8, column: u8) -> Vec<f32> {
-    let object = data.get(&format!("{path}/{level}/{row}/{column}")).expect("a chunk");
+    let object =
+        data.get(Bucket::Data, &format!("{path}/{level}/{row}/{column}")).expect("a chunk");
     assert_eq!(object.content_type, "application/octet-stream");
     assert_eq!(object.bytes.len(), usize::from(CHUNK) * usize::from(CHUNK));
     object.bytes.iter().copied().map(f32::from).collect()
@@ -76,7 +77,7 @@ fn what_is_not_there_is_none() {
          /lab-a/neurons.zarr/0/0 /lab-a/neurons.zarr/0/0/0/0 /lab-a/neurons.zarr/0/00/0 \
          /lab-a/neurons.zarr/0/+1/0 /lab-a/neurons.zarr/0/-1/0 lab-a/neurons.zarr/.zattrs";
     for path in paths.split(' ') {
-        assert_eq!(data.get(path), None, "{path}");
+        assert_eq!(data.get(Bucket::Data, path), None, "{path}");
     }
 }
 
@@ -93,15 +94,18 @@ fn a_path_is_taken_literally() {
         "/lab-a/neurons.zarr/0/../.zattrs",
         "/lab-a/neurons.zarr\\.zattrs",
     ] {
-        assert_eq!(data.get(path), None, "{path}");
+        assert_eq!(data.get(Bucket::Data, path), None, "{path}");
     }
 }
 
 #[test]
 fn runs_agree_and_images_differ() {
     let (one, other) = (SampleData::generate(), SampleData::generate());
-    let thumbs = DATASETS.map(|dataset| one.get(&format!("{}/3/0/0", dataset.path)));
-    assert_eq!(thumbs, DATASETS.map(|dataset| other.get(&format!("{}/3/0/0", dataset.path))));
+    let thumbs = DATASETS.map(|dataset| one.get(Bucket::Data, &format!("{}/3/0/0", dataset.path)));
+    assert_eq!(
+        thumbs,
+        DATASETS.map(|dataset| other.get(Bucket::Data, &format!("{}/3/0/0", dataset.path)))
+    );
     assert!(thumbs[0] != thumbs[1] && thumbs[1] != thumbs[2] && thumbs[0] != thumbs[2]);
 }
 
