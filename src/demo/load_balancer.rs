@@ -15,8 +15,9 @@
 //! Source: the ELB User Guide, "Authenticate users using an Application Load Balancer" and
 //! "Troubleshoot your Application Load Balancers".
 
-mod forward;
+pub(super) mod forward;
 mod keys;
+mod python;
 mod sign_in;
 
 use std::future::Future;
@@ -54,6 +55,9 @@ pub enum Action {
     Forward,
     /// Looks for a session first.
     Authenticate(OnUnauthenticated),
+    /// Answers what Neuroglancer's client asks its Python server for, which is not there: the client
+    /// comes from the Python package, and would go on asking.
+    PythonServer,
 }
 
 /// What an authenticate action does without a session: `OnUnauthenticatedRequest`.
@@ -201,6 +205,7 @@ async fn answer(
     }
     let identity = match balancer.action(parts.uri.path()) {
         None => return StatusCode::NOT_FOUND.into_response(),
+        Some(Action::PythonServer) => return python::answer(&parts),
         Some(Action::Forward) => HeaderMap::new(),
         Some(Action::Authenticate(otherwise)) => {
             match (balancer.session(&parts.headers), otherwise) {

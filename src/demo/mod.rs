@@ -2,8 +2,9 @@
 //!
 //! - [`provider`]: a user pool with a sign-in page, as Amazon Cognito has it.
 //! - [`load_balancer`]: an Application Load Balancer that signs people in.
-//! - [`edge`]: a CloudFront distribution with a restricted behavior.
-//! - [`people`] and [`sample`]: who signs in, and what there is to see.
+//! - [`edge`]: CloudFront distributions with a restricted behavior, and public buckets.
+//! - [`one_host`]: one distribution in front of the load balancer and of the data.
+//! - [`people`], [`sample`] and [`views`]: who signs in, what there is to see, and how a viewer shows it.
 //!
 //! All of them are real servers on real connections, with fresh keys at each start. They sign in
 //! whoever asks, without a password, so they only run on a [`LoopbackListener`].
@@ -14,6 +15,7 @@
 pub mod edge;
 mod listener;
 pub mod load_balancer;
+pub mod one_host;
 pub mod people;
 pub mod provider;
 pub mod sample;
@@ -21,5 +23,6 @@ mod session;
 #[cfg(test)]
 mod testing;
 pub mod tokens;
+pub mod views;
 
 pub use self::listener::{BindError, LoopbackListener};

@@ -124,6 +124,7 @@ async fn start_edge(viewer: &str) -> String {
             key,
         )])))),
         allowed_origin: BaseUrl::parse(viewer).unwrap(),
+        may_list: true,
         objects: Arc::new(|path| {
             path.ends_with("/note.txt").then(|| SampleObject {
                 content_type: "text/plain",

@@ -1,14 +1,19 @@
 //! `edgemint demo`: the whole loop on this machine.
 
 mod browser;
+mod folder;
+mod places;
 mod site;
 mod walk;
+
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::site::Site;
+use self::places::Topology;
+use self::site::{Plan, Site};
 use super::output::say;
 use super::{Done, logging};
 use crate::config::{Log, LogFormat, LogLevel};
@@ -21,6 +26,12 @@ pub(super) struct Options {
     /// The viewer's port; data and sign-in take the next two, load balancer keys the third.
     #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65_532))]
     port: u16,
+    /// Serve viewer and data from one host, as one distribution in front of everything does.
+    #[arg(long)]
+    one_host: bool,
+    /// Show the volumes in Neuroglancer: the folder of the client in PyPI's package, unpacked.
+    #[arg(long, value_name = "FOLDER")]
+    neuroglancer: Option<PathBuf>,
     /// Print JSON (with --check).
     #[arg(long, requires = "check")]
     json: bool,
@@ -31,10 +42,13 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
         .enable_all()
         .build()
         .context("cannot start threads")?;
+    let topology = if options.one_host { Topology::OneHost } else { Topology::SiblingHosts };
+    let neuroglancer = options.neuroglancer.clone();
+    let plan = Plan { port: Some(options.port), topology, neuroglancer };
     if options.check {
         return runtime.block_on(async {
             // Any free ports, so that a demo that is open stays open.
-            let site = Site::start(None).await?;
+            let site = Site::start(&Plan { port: None, ..plan }).await?;
             walk::run(&site, options.json).await
         });
     }
@@ -44,7 +58,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot hear Ctrl-C")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
         let mut hang_up = signal(SignalKind::hangup()).context("cannot hear SIGHUP")?;
-        let site = Site::start(Some(options.port)).await?;
+        let site = Site::start(&plan).await?;
         welcome(&site);
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -81,9 +95,9 @@ fn welcome(site: &Site) {
 
   Stop    Ctrl-C
 ",
-        viewer = site.viewer,
-        data = site.data,
-        login = site.login,
+        viewer = site.places.viewer,
+        data = site.places.data,
+        login = site.places.login,
         config = site.config_file().display(),
     ));
 }

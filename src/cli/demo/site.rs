@@ -1,56 +1,45 @@
 //! The demo's site: the real service, between stand-ins, on a configuration file like any other's.
 
-use std::fs;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 
 use anyhow::Context as _;
-use serde_json::json;
 use tokio::sync::watch;
 
+use super::folder::{ARN, About, CLIENT_ID, Folder};
+use super::places::{Places, Topology};
 use crate::authn::{Fetcher, HttpFetcher, Reach};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Environment;
 use crate::demo::LoopbackListener;
-use crate::demo::edge::{Edge, EdgeOptions};
+use crate::demo::edge::{Edge, EdgeOptions, Objects, PublicBucket};
 use crate::demo::load_balancer::{
     Action, ListenerRule, LoadBalancer, LoadBalancerOptions, OnUnauthenticated, SESSION_COOKIE,
     SESSION_SECONDS, redirect_uri, serve_public_keys,
 };
-use crate::demo::provider::{Client, Endpoints, Provider, ProviderOptions};
-use crate::demo::sample::{Bucket, DATASETS, SampleData};
+use crate::demo::one_host::{DATA, OneHost};
+use crate::demo::provider::{Client, Provider, ProviderOptions};
+use crate::demo::sample::{Bucket, SampleData};
 use crate::demo::tokens::ClaimsSigner;
-use crate::keystore;
 use crate::policy::BaseUrl;
 use crate::server::{AppState, Process, Server, Snapshot, Stopping};
 use crate::signing::verify::TrustedKeys;
-use crate::signing::{KeyKind, generate_pem};
 
-/// An account that AWS gives to nobody, so that no real site can believe the stand-in.
-const ARN: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/edgemint-demo/0000000000000000";
-
-const CLIENT_ID: &str = "edgemintdemo";
-const KEY_PAIR_ID: &str = "KDEMO";
-
-/// The built-in viewer's files.
-const VIEWER: [(&str, &str); 4] = [
-    ("index.html", include_str!("../../demo/assets/viewer/index.html")),
-    ("app.js", include_str!("../../demo/assets/viewer/app.js")),
-    ("style.css", include_str!("../../demo/assets/viewer/style.css")),
-    ("icon.svg", include_str!("../../demo/assets/viewer/icon.svg")),
-];
+/// What a demo is started with.
+#[derive(Clone)]
+pub(super) struct Plan {
+    /// The first of four ports, or any free ones.
+    pub(super) port: Option<u16>,
+    pub(super) topology: Topology,
+    /// The folder of Neuroglancer's client.
+    pub(super) neuroglancer: Option<PathBuf>,
+}
 
 /// A site that runs for as long as this value lives.
 pub(super) struct Site {
-    /// The viewer's URL.
-    pub(super) viewer: BaseUrl,
-    /// The data host's URL.
-    pub(super) data: BaseUrl,
-    /// The identity provider's URL.
-    pub(super) login: BaseUrl,
+    pub(super) places: Places,
     folder: Folder,
     _stop: watch::Sender<Stopping>,
 }
@@ -63,29 +52,35 @@ struct Listeners {
 }
 
 impl Site {
-    /// Starts everything, on four ports from `port` or on any free ones.
-    pub(super) async fn start(port: Option<u16>) -> anyhow::Result<Self> {
-        let at = |offset| port.map_or(0, |port| port.saturating_add(offset));
+    /// Starts everything.
+    pub(super) async fn start(plan: &Plan) -> anyhow::Result<Self> {
+        let at = |offset| plan.port.map_or(0, |port| port.saturating_add(offset));
         let listeners = Listeners {
             viewer: LoopbackListener::bind(at(0)).await?,
             data: LoopbackListener::bind(at(1)).await?,
             login: LoopbackListener::bind(at(2)).await?,
             keys: LoopbackListener::bind(at(3)).await?,
         };
-        let viewer = url("viewer", &listeners.viewer)?;
-        let data = url("data", &listeners.data)?;
-        let login = url("login", &listeners.login)?;
+        let Listeners { viewer, data, login, .. } = &listeners;
+        let places = Places::new(plan.topology, viewer, data, login)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let provider = provider(&viewer, &login, listeners.login.address(), &clock)?;
+        let provider = provider(&places, login.address(), &clock)?;
         let folder = Folder::new()?;
-        folder.fill(&viewer, &data, provider.endpoints(), listeners.keys.address())?;
+        let about = About {
+            places: &places,
+            provider: provider.endpoints(),
+            keys: listeners.keys.address(),
+            neuroglancer: plan.neuroglancer.as_deref(),
+        };
+        folder.fill(&about)?;
 
         let snapshot = Snapshot::load(&folder.config_file(), &Environment::default())?;
         let trusted = trusted_keys(&snapshot);
         let (stop, stopping) = watch::channel(Stopping::No);
         let target = serve(snapshot, &folder, stopping)?;
-        start_stand_ins(listeners, target, provider, &viewer, &data, trusted, &clock)?;
-        Ok(Self { viewer, data, login, folder, _stop: stop })
+        let stand_ins = StandIns { places: &places, target, provider, trusted, clock };
+        stand_ins.start(listeners).await?;
+        Ok(Self { places, folder, _stop: stop })
     }
 
     /// Where the configuration is.
@@ -94,24 +89,19 @@ impl Site {
     }
 }
 
-fn url(name: &str, listener: &LoopbackListener) -> anyhow::Result<BaseUrl> {
-    Ok(BaseUrl::parse(&format!("http://{name}.edgemint.localhost:{}", listener.port()))?)
-}
-
 fn provider(
-    viewer: &BaseUrl,
-    login: &BaseUrl,
+    places: &Places,
     address: SocketAddr,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Arc<Provider>> {
     let client = Client {
         id: CLIENT_ID.to_owned(),
         secret: client_secret(),
-        redirect_uris: vec![redirect_uri(viewer)],
-        logout_uris: vec![format!("{viewer}/")],
+        redirect_uris: vec![redirect_uri(&places.viewer)],
+        logout_uris: vec![format!("{}/", places.viewer)],
     };
     let options = ProviderOptions {
-        url: login.clone(),
+        url: places.login.clone(),
         address,
         pool: "us-east-1_DEMO".to_owned(),
         clients: vec![client],
@@ -146,45 +136,95 @@ fn trusted_keys(snapshot: &Snapshot) -> TrustedKeys {
     TrustedKeys::Group(trusted.collect())
 }
 
-fn start_stand_ins(
-    listeners: Listeners,
+/// Everything around the service.
+struct StandIns<'a> {
+    places: &'a Places,
+    /// Where the service listens.
     target: SocketAddr,
     provider: Arc<Provider>,
-    viewer: &BaseUrl,
-    data: &BaseUrl,
     trusted: TrustedKeys,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<()> {
-    let signer = Arc::new(ClaimsSigner::generate()?);
-    let balancer = LoadBalancerOptions {
-        url: viewer.clone(),
-        target,
-        arn: ARN.to_owned(),
-        client_id: CLIENT_ID.to_owned(),
-        client_secret: client_secret(),
-        provider: provider.endpoints().clone(),
-        cookie_name: SESSION_COOKIE.to_owned(),
-        session_seconds: SESSION_SECONDS,
-        rules: listener_rules(),
-    };
-    let balancer = LoadBalancer::new(balancer, signer.clone(), clock.clone())?;
-    let sample = SampleData::generate();
-    let edge = EdgeOptions {
-        url: data.clone(),
-        trusted: Arc::new(RwLock::new(trusted)),
-        allowed_origin: viewer.clone(),
-        objects: Arc::new(move |path| sample.get(Bucket::Data, path)),
-    };
-    tokio::spawn(balancer.serve(listeners.viewer, pending()));
-    tokio::spawn(Edge::new(edge, clock.clone()).serve(listeners.data, pending()));
-    tokio::spawn(provider.serve(listeners.login, pending()));
-    tokio::spawn(serve_public_keys(listeners.keys, vec![signer], pending()));
-    Ok(())
+    clock: Arc<dyn Clock>,
 }
 
-/// The rules that docs recommend for a real load balancer.
+impl StandIns<'_> {
+    async fn start(self, listeners: Listeners) -> anyhow::Result<()> {
+        let signer = Arc::new(ClaimsSigner::generate()?);
+        let balancer = self.balancer(&signer)?;
+        let edge = self.edge(&Arc::new(SampleData::generate()));
+        match self.places.topology {
+            Topology::SiblingHosts => {
+                tokio::spawn(balancer.serve(listeners.viewer, pending()));
+                tokio::spawn(edge.serve(listeners.data, pending()));
+            }
+            Topology::OneHost => {
+                // The load balancer is behind the distribution; the data port has the public bucket.
+                let behind = LoopbackListener::bind(0).await?;
+                let site = OneHost::new(edge.clone(), behind.address())?;
+                tokio::spawn(balancer.serve(behind, pending()));
+                tokio::spawn(site.serve(listeners.viewer, pending()));
+                tokio::spawn(edge.serve(listeners.data, pending()));
+            }
+        }
+        tokio::spawn(self.provider.serve(listeners.login, pending()));
+        tokio::spawn(serve_public_keys(listeners.keys, vec![signer], pending()));
+        Ok(())
+    }
+
+    fn balancer(&self, signer: &Arc<ClaimsSigner>) -> anyhow::Result<LoadBalancer> {
+        let options = LoadBalancerOptions {
+            url: self.places.viewer.clone(),
+            target: self.target,
+            arn: ARN.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: client_secret(),
+            provider: self.provider.endpoints().clone(),
+            cookie_name: SESSION_COOKIE.to_owned(),
+            session_seconds: SESSION_SECONDS,
+            rules: listener_rules(),
+        };
+        Ok(LoadBalancer::new(options, signer.clone(), self.clock.clone())?)
+    }
+
+    fn edge(&self, sample: &Arc<SampleData>) -> Edge {
+        let trusted = Arc::new(RwLock::new(self.trusted.clone()));
+        let distribution = |url: &BaseUrl, objects, may_list| EdgeOptions {
+            url: url.clone(),
+            trusted: trusted.clone(),
+            allowed_origin: self.places.viewer.clone(),
+            objects,
+            may_list,
+        };
+        let bucket = |bucket| -> Objects {
+            let sample = sample.clone();
+            Arc::new(move |path| sample.get(bucket, path))
+        };
+        let clock = self.clock.clone();
+        let Places { topology, viewer, data, archive, public, .. } = self.places;
+        let edge = match topology {
+            Topology::SiblingHosts => Edge::new(
+                distribution(data, bucket(Bucket::Data), true),
+                clock,
+            )
+            .and(distribution(archive, bucket(Bucket::Archive), false)),
+            Topology::OneHost => {
+                let (data, archive) = (bucket(Bucket::Data), bucket(Bucket::Archive));
+                let both: Objects = Arc::new(move |path| {
+                    let key = path.strip_prefix(DATA.trim_end_matches('/'))?;
+                    data(key).or_else(|| archive(key))
+                });
+                Edge::new(distribution(viewer, both, true), clock)
+            }
+        };
+        edge.and_public(PublicBucket { url: public.clone(), objects: bucket(Bucket::Public) })
+    }
+}
+
+/// The rules that docs recommend for a real load balancer, behind those for Neuroglancer's client.
 fn listener_rules() -> Vec<ListenerRule> {
-    [
+    // What Neuroglancer's client, which is served under /v/demo/, asks of its Python server.
+    let python = ["/events/", "/state/", "/action/"]
+        .map(|prefix| ListenerRule { prefix: prefix.to_owned(), action: Action::PythonServer });
+    let site = [
         ("/session/login", OnUnauthenticated::Authenticate),
         ("/session", OnUnauthenticated::Allow),
         ("/", OnUnauthenticated::Allow),
@@ -192,124 +232,6 @@ fn listener_rules() -> Vec<ListenerRule> {
     .map(|(prefix, mode)| ListenerRule {
         prefix: prefix.to_owned(),
         action: Action::Authenticate(mode),
-    })
-    .to_vec()
-}
-
-/// A folder for this demo alone, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("edgemint-demo-{}", std::process::id()));
-        // What an earlier demo of the same number left behind when it was killed.
-        let _ = fs::remove_dir_all(&path);
-        fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&path)
-            .with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-
-    fn config_file(&self) -> PathBuf {
-        self.0.join("edgemint.toml")
-    }
-
-    fn fill(
-        &self,
-        viewer: &BaseUrl,
-        data: &BaseUrl,
-        provider: &Endpoints,
-        keys: SocketAddr,
-    ) -> anyhow::Result<()> {
-        let id = KEY_PAIR_ID.parse()?;
-        keystore::Folder::new(self.0.join("keys")).import(
-            &id,
-            &generate_pem(KeyKind::Rsa)?,
-            SystemClock.now(),
-        )?;
-        let bundle = self.0.join("viewer");
-        for (name, content) in VIEWER {
-            write(&bundle.join(name), content)?;
-        }
-        write(&bundle.join("config.json"), &viewer_config(data))?;
-        write(&self.config_file(), &service_config(viewer, data, provider, keys))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn write(path: &Path, content: &str) -> anyhow::Result<()> {
-    let written =
-        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, content));
-    written.with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn viewer_config(data: &BaseUrl) -> String {
-    let datasets: Vec<_> = DATASETS
-        .iter()
-        .map(|set| json!({ "name": set.name, "path": set.path, "lab": set.rule }))
-        .collect();
-    json!({ "data_origin": data.as_str(), "datasets": datasets }).to_string()
-}
-
-fn service_config(
-    viewer: &BaseUrl,
-    data: &BaseUrl,
-    provider: &Endpoints,
-    keys: SocketAddr,
-) -> String {
-    format!(
-        r#"# Written by `edgemint demo`, and read by the service like any other configuration.
-listen = "127.0.0.1:0"
-public_url = "{viewer}"
-
-[identity.alb]
-region = "us-east-1"
-signer = ["{ARN}"]
-client = "{CLIENT_ID}"
-groups = {{ issuer = "{issuer}" }}
-public_key_url = "http://{keys}/{{kid}}"
-
-[[identity.bearer]]
-issuer = "{issuer}"
-jwks_url = "{jwks}"
-client = ["{CLIENT_ID}"]
-token_use = "access"
-groups = "cognito:groups"
-
-[[distribution]]
-host = "{data}"
-
-[[rule]]
-name = "lab-a"
-allow = {{ groups = ["lab-a"] }}
-resources = ["{data}/lab-a/*"]
-lifetime = "60s"
-
-[[rule]]
-name = "lab-b"
-allow = {{ groups = ["lab-b"] }}
-resources = ["{data}/lab-b/*"]
-lifetime = "60s"
-
-[[rule]]
-name = "atlas"
-allow = {{ email_domains = ["atlas.example"] }}
-resources = ["{data}/atlas/*"]
-lifetime = "60s"
-
-[keys]
-source = "dir:keys"
-
-[viewer]
-root = "viewer"
-"#,
-        issuer = provider.issuer,
-        jwks = provider.jwks,
-    )
+    });
+    python.into_iter().chain(site).collect()
 }

@@ -10,6 +10,7 @@ use super::super::output::{say, say_json};
 use super::browser::Browser;
 use super::site::Site;
 use crate::demo::people::PEOPLE;
+use crate::demo::sample::Bucket;
 
 /// A walk under way.
 struct Walk<'a> {
@@ -26,8 +27,7 @@ struct Step {
 }
 
 pub(super) async fn run(site: &Site, json: bool) -> anyhow::Result<Done> {
-    let hosts = [site.viewer.host(), site.data.host(), site.login.host()];
-    let browser = Browser::open(&hosts)?;
+    let browser = Browser::open(&site.places.hosts())?;
     let mut walk = Walk { site, browser, steps: Vec::new(), json };
     walk.signed_out().await?;
     walk.as_ada().await?;
@@ -120,7 +120,7 @@ impl Walk<'_> {
     }
 
     async fn viewer(&mut self, method: Method, path: &str) -> anyhow::Result<Response> {
-        let url = format!("{}{path}", self.site.viewer);
+        let url = format!("{}{path}", self.site.places.viewer);
         self.browser.send(method, &url, &[], None).await
     }
 
@@ -130,7 +130,7 @@ impl Walk<'_> {
     }
 
     fn data_url(&self, path: &str) -> anyhow::Result<Url> {
-        Ok(Url::parse(&format!("{}{path}", self.site.data))?)
+        Ok(Url::parse(&format!("{}{path}", self.site.places.base(Bucket::Data)))?)
     }
 
     fn nothing_left(&mut self, path: &str, what: &str) -> anyhow::Result<()> {

@@ -36,6 +36,7 @@ impl Data {
             url: url.clone(),
             trusted: trusted.clone(),
             allowed_origin: BaseUrl::parse(ORIGIN_URL).unwrap(),
+            may_list: true,
             objects: Arc::new(|path| {
                 (path == "/lab-a/x").then(|| SampleObject {
                     content_type: "application/octet-stream",

@@ -42,7 +42,7 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// A client that sends what it is told to, where it is told to. Everything is plain HTTP on this
 /// machine, hence no certificates are loaded.
-pub(super) fn client() -> reqwest::Result<reqwest::Client> {
+pub(in super::super) fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .http1_only()
         .no_proxy()
@@ -62,11 +62,22 @@ pub(super) async fn forward(
     identity: HeaderMap,
 ) -> Response {
     let headers = request_headers(balancer, peer, parts, identity);
+    send(&balancer.http, balancer.options.target, parts, headers, body).await
+}
+
+/// Sends a request on to a server on this machine, with other headers.
+pub(in super::super) async fn send(
+    http: &reqwest::Client,
+    target: SocketAddr,
+    parts: &Parts,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    let url = format!("http://{}{}", balancer.options.target, path_and_query(&parts.uri));
-    let request = balancer.http.request(parts.method.clone(), url).headers(headers).body(body);
+    let url = format!("http://{target}{}", path_and_query(&parts.uri));
+    let request = http.request(parts.method.clone(), url).headers(headers).body(body);
     match request.send().await {
         Ok(response) => pass_back(response),
         Err(_) => StatusCode::BAD_GATEWAY.into_response(),
@@ -79,26 +90,36 @@ fn request_headers(
     parts: &Parts,
     identity: HeaderMap,
 ) -> HeaderMap {
-    let mut headers = end_to_end(&parts.headers);
+    let mut headers = passed_on(parts, peer);
     for name in [ALB_CLAIMS, ALB_SUBJECT, ALB_ACCESS_TOKEN] {
         headers.remove(name);
     }
-    headers.remove(CONTENT_LENGTH);
     headers.extend(identity);
     let url = &balancer.options.url;
     let port = url.authority().rsplit_once(':').map_or("80", |(_, port)| port);
     let set = [
-        (HOST, host(parts).unwrap_or_default()),
-        (FORWARDED_FOR, forwarded_for(&parts.headers, peer)),
         (FORWARDED_PROTO, url.as_str().split(':').next().unwrap_or_default().to_owned()),
         (FORWARDED_PORT, port.to_owned()),
     ];
+    insert(&mut headers, set);
+    headers
+}
+
+/// What every proxy sends on: what is not about the connection, the host, and whom it heard it from.
+pub(in super::super) fn passed_on(parts: &Parts, peer: SocketAddr) -> HeaderMap {
+    let mut headers = end_to_end(&parts.headers);
+    headers.remove(CONTENT_LENGTH);
+    let hops = forwarded_for(&parts.headers, peer);
+    insert(&mut headers, [(HOST, host(parts).unwrap_or_default()), (FORWARDED_FOR, hops)]);
+    headers
+}
+
+fn insert<const COUNT: usize>(headers: &mut HeaderMap, set: [(HeaderName, String); COUNT]) {
     for (name, value) in set {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
         }
     }
-    headers
 }
 
 /// Appends the peer to what the client sent: only the last entry is the load balancer's word.

@@ -279,6 +279,7 @@ impl TestEdge {
             url: BaseUrl::parse(&url).unwrap(),
             trusted: trusted.clone(),
             allowed_origin: BaseUrl::parse("http://viewer.localhost:8080").unwrap(),
+            may_list: true,
             objects: Arc::new(|path| {
                 path.starts_with("/lab-a/").then(|| SampleObject {
                     content_type: "text/plain",

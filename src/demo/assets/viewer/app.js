@@ -1,6 +1,6 @@
 // The demo's viewer: shows three private images, and keeps the signed cookies fresh.
 //
-// Order: page state, session and renewal, reads from the edge, cards, image drawing, start.
+// Order: page state, session and renewal, reads from the edge, volumes, cards, image drawing, start.
 // The page never decides what is open. It asks the edge, and explains the answer afterwards.
 
 const $ = (id) => document.getElementById(id);
@@ -11,7 +11,7 @@ const list = (names) => (names && names.length ? names.join(", ") : "none");
 
 // --- page state ---
 
-let config = { data_origin: "", datasets: [] };
+let config = { data_origin: "", datasets: [], views: [], neuroglancer: null };
 let session = null; // what GET /session said; null while signed out
 let cookies = null; // {issuedAt, refreshAt, expiresAt, resources, gone}; times in milliseconds
 let noAccess = ""; // why no rule opens anything, when that is the answer
@@ -183,6 +183,7 @@ function countdown(live) {
 }
 
 function showResources() {
+  showVolumes();
   const lines = cookies && !cookies.gone && !noAccess ? cookies.resources : [];
   $("resources").replaceChildren(...lines.map((resource) => element("li", resource)));
   if (noAccess) $("resources").replaceChildren(element("li", noAccess, "why"));
@@ -256,10 +257,30 @@ async function readJson(path) {
 }
 
 /** Whether the cookies' resources name this path. Only ever used to explain an answer. */
-function covers(path) {
-  const url = config.data_origin + path;
+const covers = (path) => coversUrl(config.data_origin + path);
+
+function coversUrl(url) {
   return (cookies?.resources ?? []).some((resource) =>
     resource.endsWith("*") ? url.startsWith(resource.slice(0, -1)) : url === resource);
+}
+
+// --- volumes ---
+
+/** Offers a view in Neuroglancer where the cookies cover all of it; the edge decides in any case. */
+function showVolumes() {
+  const open = (view) => cookies && !cookies.gone && !noAccess && view.private.every((url) => coversUrl(`${url}/`));
+  $("volumes-note").textContent = config.neuroglancer
+    ? "In three dimensions, each in a format that viewers read. A link opens an unmodified Neuroglancer."
+    : "Neuroglancer is not here: “make demo” fetches it, where there are network and pip. Scripts read the volumes all the same.";
+  $("volumes").replaceChildren(...config.views.map((view) => {
+    const item = element("li", "");
+    const title = config.neuroglancer && open(view)
+      ? Object.assign(element("a", view.title), { href: config.neuroglancer + view.fragment })
+      : element("span", view.title);
+    item.dataset.state = open(view) ? "open" : "closed";
+    item.append(title, element("small", `${view.about}${open(view) ? "" : session ? " Not yours to see." : " Sign in first."}`));
+    return item;
+  }));
 }
 
 // --- cards ---
@@ -727,6 +748,7 @@ async function start() {
   config.datasets.forEach((dataset, index) => cards.push(new Card(dataset, index)));
   session = await whoAmI();
   showWho();
+  showVolumes();
   log(session ? `signed in as ${session.email || session.subject}` : "not signed in");
   if (session) await renew();
   cards.forEach((card) => card.check());

@@ -123,7 +123,7 @@ pub const VOLUMES: [Volume; 9] = {
             Neuropil,
         ),
         volume("Specks", Bucket::Archive, "/shared/specks.zarr", "shared", Zarr3Sparse, Specks),
-        volume("Public brain", Bucket::Public, "/brain", "", Precomputed, Brain),
+        volume("Public neuropil", Bucket::Public, "/neuropil", "", Precomputed, Neuropil),
     ]
 };
 

@@ -1,0 +1,154 @@
+//! What Neuroglancer is asked to show: states for the sample volumes, as links carry them.
+//!
+//! Source: the Neuroglancer documentation, "JSON state"; the state stands percent-encoded after `#!`.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::sample::{Bucket, Content, VOLUMES, Volume};
+
+/// What stands as it is in a fragment; everything else is percent-encoded.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b':').remove(b'/').remove(b',');
+
+/// A view of some volumes together.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// What people read on the link.
+    pub title: &'static str,
+    /// What there is to see, and how it is stored.
+    pub about: &'static str,
+    /// The volumes by their names, the first at the bottom.
+    volumes: &'static [&'static str],
+}
+
+/// The views, in the order in which the built-in page offers them.
+pub const VIEWS: [View; 6] = [
+    View {
+        title: "Neuropil and its neurons",
+        about: "Lab A. Zarr 3, sharded; precomputed, compressed segmentation.",
+        volumes: &["Neuropil", "Neurons"],
+    },
+    View {
+        title: "A public image under private neurons",
+        about: "Lab A, over a public bucket. Precomputed.",
+        volumes: &["Public neuropil", "Neurons"],
+    },
+    View {
+        title: "Tissue and its nuclei",
+        about: "Lab B. OME-Zarr 0.4; Zarr 2.",
+        volumes: &["Tissue", "Nuclei"],
+    },
+    View {
+        title: "Tissue of both labs",
+        about: "Lab A and lab B, from a second distribution. OME-Zarr 0.5; Zarr 3, sparse.",
+        volumes: &["Shared tissue", "Specks"],
+    },
+    View {
+        title: "Neuropil of both labs",
+        about: "Lab A and lab B, from a second distribution. Precomputed, sharded.",
+        volumes: &["Shared neuropil"],
+    },
+    View { title: "A brain", about: "Readers of the atlas. Zarr 3.", volumes: &["Atlas"] },
+];
+
+impl View {
+    /// Its volumes, the first at the bottom.
+    pub fn volumes(&self) -> impl Iterator<Item = &'static Volume> {
+        self.volumes.iter().filter_map(|name| VOLUMES.iter().find(|volume| volume.name == *name))
+    }
+
+    /// The fragment of a link that shows it; `base` says where a bucket is, with no slash at the end.
+    #[must_use]
+    pub fn fragment(&self, base: &impl Fn(Bucket) -> String) -> String {
+        let state = self.state(base).to_string();
+        format!("#!{}", utf8_percent_encode(&state, ENCODED))
+    }
+
+    fn state(&self, base: &impl Fn(Bucket) -> String) -> Value {
+        let layers: Vec<Value> = self.volumes().map(|volume| layer(volume, base)).collect();
+        let voxel = self.volumes().next().map_or(json!(null), |volume| edge(volume.content));
+        json!({
+            "dimensions": { "x": voxel, "y": voxel, "z": voxel },
+            "position": [64.5, 64.5, 48.5],
+            "crossSectionScale": 0.3,
+            "projectionScale": 260,
+            "projectionOrientation": [-0.45, -0.36, -0.1, 0.81],
+            "layers": layers,
+            "layout": "4panel",
+            "showAxisLines": false,
+        })
+    }
+}
+
+fn layer(volume: &Volume, base: &impl Fn(Bucket) -> String) -> Value {
+    let voxel = edge(volume.content);
+    // Zarr 2 has no units, so the state says how large a voxel is, for every format alike.
+    let dimensions = json!({ "x": voxel, "y": voxel, "z": voxel });
+    let source = json!({
+        "url": source(volume, base),
+        "transform": { "outputDimensions": dimensions },
+    });
+    if volume.content.is_labels() {
+        let kind = "segmentation";
+        return json!({ "type": kind, "name": volume.name, "source": source, "selectedAlpha": 0.35 });
+    }
+    json!({ "type": "image", "name": volume.name, "source": source, "shader": shader(volume.content) })
+}
+
+/// The URL by which Neuroglancer opens a volume, such as `zarr3://http://…/lab-a/neuropil`.
+#[must_use]
+pub fn source(volume: &Volume, base: &impl Fn(Bucket) -> String) -> String {
+    format!("{}://{}{}", volume.format.scheme(), base(volume.bucket), volume.path)
+}
+
+fn edge(content: Content) -> Value {
+    json!([f64::from(content.voxel_nanometres()) * 1e-9, "m"])
+}
+
+fn shader(content: Content) -> String {
+    let colour = match content {
+        Content::Tissue => "emitRGB(vec3(v * v * 0.9, v, 0.25 * sqrt(v) + 0.75 * v));",
+        Content::Brain => "emitRGB(colormapCubehelix(v));",
+        Content::Specks => "emitRGBA(vec4(1.0, 0.35, 0.7, v));",
+        Content::Neuropil | Content::Neurons | Content::Nuclei => "emitGrayscale(v);",
+    };
+    format!(
+        "void main() {{\n  float v = toNormalized(getInterpolatedDataValue(0));\n  {colour}\n}}\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base(bucket: Bucket) -> String {
+        format!("http://{bucket:?}.example")
+    }
+
+    #[test]
+    fn every_volume_is_in_some_view_and_every_name_is_a_volumes() {
+        for view in VIEWS {
+            assert_eq!(view.volumes().count(), view.volumes.len(), "{}", view.title);
+        }
+        for volume in VOLUMES {
+            let shown = |view: &View| view.volumes.contains(&volume.name);
+            assert!(VIEWS.iter().any(shown), "{}", volume.name);
+        }
+    }
+
+    #[test]
+    fn a_fragment_is_the_state_percent_encoded() {
+        let fragment = VIEWS[0].fragment(&base);
+        let state = fragment.strip_prefix("#!").unwrap();
+        assert!(
+            state.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:/,%".contains(&byte))
+        );
+        let state = percent_encoding::percent_decode_str(state).decode_utf8().unwrap();
+        let state: Value = serde_json::from_str(&state).unwrap();
+        let layers = &state["layers"];
+        assert_eq!(layers[0]["source"]["url"], "zarr3://http://Data.example/lab-a/neuropil");
+        assert_eq!(layers[1]["source"]["url"], "precomputed://http://Data.example/lab-a/neurons");
+        assert_eq!([&layers[0]["type"], &layers[1]["type"]], ["image", "segmentation"]);
+    }
+}
