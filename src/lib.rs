@@ -19,6 +19,8 @@ pub mod signing;
 #[cfg(feature = "service")]
 pub mod authn;
 #[cfg(feature = "service")]
+pub mod aws;
+#[cfg(feature = "service")]
 pub mod bundle;
 #[cfg(feature = "service")]
 pub mod cli;

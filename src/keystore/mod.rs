@@ -8,7 +8,6 @@
 //! Whatever is read is checked whole before it signs: the published keys of `keys-example/`, or a key
 //! under another's name, are refused on the way in and on the way out.
 
-mod aws;
 pub mod cloudfront;
 mod document;
 mod error;
@@ -20,13 +19,13 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-pub use self::aws::{Aws, AwsProblem, ProblemKind};
 pub use self::cloudfront::KeyGroupError;
 pub use self::document::{DocumentError, Stored};
 pub use self::error::KeystoreError;
 pub use self::folder::{Credential, Folder, MANIFEST};
 pub use self::secret::{fetch_secret, read_secret, write_secret};
 pub use self::ssm::ParameterStore;
+pub use crate::aws::{Aws, AwsProblem, ProblemKind};
 use crate::clock::EpochSeconds;
 use crate::config::KeySource;
 use crate::signing::{

@@ -5,8 +5,8 @@ use std::path::Path;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::ParameterType;
 
-use super::aws::{Aws, AwsProblem};
 use super::{KeystoreError, folder};
+use crate::aws::{Aws, AwsProblem};
 use crate::config::ParameterPath;
 use crate::secret::Secret;
 

@@ -25,8 +25,8 @@ use aws_sdk_ssm::primitives::DateTime;
 use aws_sdk_ssm::types::{Parameter, ParameterTier, ParameterType};
 use zeroize::Zeroizing;
 
-use super::aws::{Aws, AwsProblem};
 use super::{DocumentError, KeystoreError, Stored, StoredKey, check_key};
+use crate::aws::{Aws, AwsProblem};
 use crate::clock::EpochSeconds;
 use crate::config::ParameterPath;
 use crate::signing::{Fingerprint, KeyRing, PrivateKey};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each module may name. Within the core the order is that of `lib.rs`.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("clock", &[]),
     ("json", &[]),
     ("secret", &[]),
@@ -17,8 +17,9 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("signing", &["clock", "policy", "access"]),
     ("cookies", &["clock", "secret", "policy", "identity", "access", "signing"]),
     ("config", &["clock", "secret", "policy", "identity", "access", "signing", "cookies"]),
+    ("aws", &[]),
     ("bundle", &[]),
-    ("keystore", &["clock", "json", "secret", "signing", "config"]),
+    ("keystore", &["clock", "json", "secret", "signing", "config", "aws"]),
     ("authn", &["clock", "secret", "policy", "identity", "cookies", "config"]),
     ("telemetry", &[]),
     (

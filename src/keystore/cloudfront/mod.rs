@@ -20,7 +20,7 @@ use aws_sdk_cloudfront::types::{KeyGroupConfig, PublicKeyConfig, PublicKeyList, 
 pub use self::edge_keys::{EdgeKeys, PublicKeyEntry, Quotas};
 pub use self::error::KeyGroupError;
 use super::KeystoreError;
-use super::aws::{Aws, AwsProblem};
+use crate::aws::{Aws, AwsProblem};
 use crate::clock::EpochSeconds;
 use crate::config::KeyGroupId;
 use crate::signing::{KeyPairId, PublicKey};

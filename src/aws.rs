@@ -78,7 +78,7 @@ impl Aws {
     }
 
     /// For calls that a service waits for: 2 s to connect, 3 s an attempt, three attempts, 8 s in all.
-    pub(super) async fn prompt(&self) -> SdkConfig {
+    pub(crate) async fn prompt(&self) -> SdkConfig {
         self.config(Duration::from_secs(3), Duration::from_secs(8)).await
     }
 
@@ -122,7 +122,7 @@ impl AwsProblem {
     /// As [`Self::new`], for a call with a private key in it. Of a request that it finds wrong AWS
     /// quotes the values, so what it says is left out unless it is about something else.
     #[expect(clippy::unnecessary_box_returns, reason = "every error that holds one holds it boxed")]
-    pub(super) fn with_secret<E, R>(
+    pub(crate) fn with_secret<E, R>(
         call: &'static str,
         on: &str,
         error: &SdkError<E, R>,
@@ -139,7 +139,7 @@ impl AwsProblem {
     }
 
     /// Says that AWS's answer, or what is to be sent, lacks something that it must have.
-    pub(super) fn incomplete(call: &'static str, on: &str, what: &dyn fmt::Display) -> Self {
+    pub(crate) fn incomplete(call: &'static str, on: &str, what: &dyn fmt::Display) -> Self {
         let message = format!("incomplete: {what}");
         Self { call, on: on.to_owned(), kind: ProblemKind::Other, message }
     }
