@@ -60,6 +60,10 @@ pub enum ProblemKind {
     KmsKey,
     /// This machine's clock is wrong: AWS takes no request that is minutes old or early.
     Clock,
+    /// There is no such bucket.
+    Bucket,
+    /// The bucket is in another Region.
+    BucketRegion,
     /// Anything else; the message says what.
     Other,
 }
@@ -168,9 +172,13 @@ fn printable(text: &str, most: usize) -> String {
 }
 
 fn kind_of(code: &str, text: &str) -> ProblemKind {
-    let throttles = ["Throttl", "TooManyRequests", "TooManyUpdates", "RequestLimitExceeded"];
+    let throttles =
+        ["Throttl", "TooManyRequests", "TooManyUpdates", "RequestLimitExceeded", "SlowDown"];
     let stale = text.starts_with("Signature expired") || text.starts_with("Signature not yet");
     match code {
+        "NoSuchBucket" => ProblemKind::Bucket,
+        "PermanentRedirect" | "IllegalLocationConstraintException" => ProblemKind::BucketRegion,
+        "AuthorizationHeaderMalformed" if text.contains("region") => ProblemKind::BucketRegion,
         _ if throttles.iter().any(|word| code.contains(word)) => ProblemKind::Throttled,
         _ if code.contains("AccessDenied") => ProblemKind::Denied,
         _ if code == "RequestTimeTooSkewed" || code == "RequestExpired" || stale => {
@@ -178,6 +186,7 @@ fn kind_of(code: &str, text: &str) -> ProblemKind {
         }
         "ExpiredToken"
         | "ExpiredTokenException"
+        | "InvalidAccessKeyId"
         | "InvalidClientTokenId"
         | "InvalidToken"
         | "MissingAuthenticationToken"
@@ -254,6 +263,10 @@ fn advice(problem: &AwsProblem) -> String {
              is about to be deleted first: aws kms cancel-key-deletion"
         }
         ProblemKind::Clock => "; set this machine's clock: timedatectl set-ntp true",
+        ProblemKind::Bucket => "; is the name right, and is it in this partition of AWS? aws s3 ls",
+        ProblemKind::BucketRegion => {
+            "; set AWS_REGION to the bucket's: aws s3api get-bucket-location --bucket NAME"
+        }
         ProblemKind::Other => "",
     };
     text.to_owned()

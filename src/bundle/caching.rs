@@ -31,6 +31,19 @@ fn has_content_hash(path: &str) -> bool {
     stem.split(['.', '-']).enumerate().any(|(place, part)| is_hash(part.as_bytes(), place == 0))
 }
 
+/// Returns whether a file's name may hold a content hash, such as one of letters alone, or with `-` and
+/// `_` in it, which [`has_content_hash`] does not take for one: its stem has at least eight characters
+/// behind its first `.` or `-`, or begins with lower-case hexadecimal.
+///
+/// This is generous on purpose: it decides only whether a file that a new bundle lacks is kept for a
+/// while, where a hash that is not seen breaks a page that is open.
+pub(super) fn may_have_content_hash(path: &str) -> bool {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    let Some((stem, _)) = name.rsplit_once('.') else { return false };
+    let behind = stem.split_once(['.', '-']).map_or("", |(_, behind)| behind);
+    behind.len() >= 8 || has_content_hash(path)
+}
+
 fn is_hash(part: &[u8], first: bool) -> bool {
     if part.len() < 8 || !part.iter().all(u8::is_ascii_alphanumeric) {
         return false;
@@ -67,6 +80,25 @@ mod tests {
         for path in cases {
             assert_eq!(cache_control(path, true), IMMUTABLE, "{path}");
             assert_eq!(cache_control(path, false), REVALIDATE, "{path}, rewritten");
+        }
+    }
+
+    #[test]
+    fn every_hash_counts_where_it_is_only_about_keeping_a_file() {
+        let hashed = [
+            "/index.3f2a1b4c.js",
+            "/3f2a1b4c9d8e7f60.module.wasm",
+            "/assets/index-DiwrgTda.js",
+            "/assets/index-B-x_k3aZ.js",
+            "/assets/chunk_worker-B5pkL7Cj.js",
+        ];
+        for path in hashed {
+            assert!(may_have_content_hash(path), "{path}");
+        }
+        for path in
+            ["/main.js", "/chunk_worker.bundle.js", "/123.js", "/a/3f2a1b4c/main.js", "/LICENSE"]
+        {
+            assert!(!may_have_content_hash(path), "{path}");
         }
     }
 

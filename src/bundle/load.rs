@@ -81,7 +81,7 @@ pub enum LoadError {
     /// More files than [`Limits::files`].
     #[error(
         "the viewer bundle {} holds more than {limit} files; name the folder that the viewer's \
-         build wrote, or raise the limit", root.display()
+         build wrote, or raise limits.bundle_files", root.display()
     )]
     TooManyFiles {
         /// The folder.
@@ -91,8 +91,8 @@ pub enum LoadError {
     },
     /// More bytes than [`Limits::total_bytes`].
     #[error(
-        "the viewer bundle exceeds {limit} bytes at {}; keep data out of the bundle, or raise the \
-         limit", path.display()
+        "the viewer bundle exceeds {limit} bytes at {}; keep data out of the bundle, or raise \
+         limits.bundle_bytes", path.display()
     )]
     TooLarge {
         /// The file that did not fit any more.

@@ -23,6 +23,7 @@
 mod caching;
 mod conditional;
 mod content_type;
+mod earlier;
 mod file;
 mod inject;
 mod load;
@@ -31,33 +32,43 @@ mod outcome;
 mod path;
 mod range;
 mod respond;
+mod s3;
 pub mod shim;
 mod skipped;
+mod still;
 #[cfg(test)]
 mod testing;
+mod trace;
 mod walk;
 
 use std::collections::HashMap;
 use std::fmt;
 
+use self::earlier::Earlier;
 pub use self::file::File;
 pub use self::inject::{Injection, Sources};
 pub use self::load::{Limits, LoadError};
 pub use self::mount::{Bundles, Mount, Place};
 pub use self::outcome::{Found, Outcome};
 pub use self::respond::{RequestParts, respond};
+pub use self::s3::{Bucket, Listing, Objects, S3Error};
 pub use self::skipped::{SkipReason, Skipped};
+pub use self::still::{Look, Stillness};
+pub use self::trace::Trace;
+use crate::clock::EpochSeconds;
 
 /// The page that a folder's own URL (`/`, `/docs/`) stands for.
 const INDEX: &str = "index.html";
 
 /// A viewer bundle in memory. Made by [`Bundle::load`], never changed afterwards.
+#[derive(Clone)]
 pub struct Bundle {
     files: Vec<File>,
     /// From decoded URL path to a place in `files`; a folder's URL points at its index.
     places: HashMap<String, usize>,
     skipped: Vec<Skipped>,
     total_bytes: u64,
+    earlier: Earlier,
 }
 
 impl Bundle {
@@ -95,8 +106,38 @@ impl Bundle {
         &self.skipped
     }
 
+    /// Returns this bundle as the one that takes the place of `present`: with the files that pages of
+    /// before may still ask for. `limits` hold for it and for what is kept together.
+    #[must_use]
+    pub fn after(self, present: &Self, now: EpochSeconds, limits: Limits) -> Self {
+        let earlier = Earlier::between(present, &self, now, limits);
+        Self { earlier, ..self }
+    }
+
+    /// Returns this bundle without the files of earlier ones whose hour has passed; `None` if there are
+    /// none.
+    #[must_use]
+    pub fn without_the_expired(&self, now: EpochSeconds) -> Option<Self> {
+        let earlier = self.earlier.without_the_expired(now)?;
+        Some(Self { earlier, ..self.clone() })
+    }
+
+    /// Returns how many files of earlier bundles it holds besides its own.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.earlier.len()
+    }
+
+    /// Whether another bundle has the same files with the same bytes.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let facts = |file: &File| (file.path().to_owned(), file.etag().clone());
+        self.files.iter().map(facts).eq(other.files.iter().map(facts))
+    }
+
     fn get_decoded(&self, path: &str) -> Option<&File> {
-        self.places.get(path).and_then(|&place| self.files.get(place))
+        let own = self.places.get(path).and_then(|&place| self.files.get(place));
+        own.or_else(|| self.earlier.get(path))
     }
 
     fn assemble(mut files: Vec<File>, skipped: Vec<Skipped>) -> Self {
@@ -111,7 +152,7 @@ impl Bundle {
             }
             places.insert(path.to_owned(), place);
         }
-        Self { files, places, skipped, total_bytes }
+        Self { files, places, skipped, total_bytes, earlier: Earlier::default() }
     }
 }
 

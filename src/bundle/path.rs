@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use super::skipped::SkipReason;
+
 /// Decodes a URL path once, or returns `None` if it could never name a file of a bundle.
 ///
 /// The map lookup that follows is what makes traversal impossible. The checks here keep odd
@@ -28,6 +30,16 @@ fn is_plain(decoded: &str) -> bool {
 /// Returns whether one decoded segment could be the name of a file or folder.
 pub(super) fn is_name(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..") && !segment.contains(['\0', '\\', '/'])
+}
+
+/// Returns a name if what bears it is served.
+pub(super) fn servable_name(name: &str) -> Result<&str, SkipReason> {
+    match name {
+        "" => Err(SkipReason::Empty),
+        _ if name.starts_with('.') => Err(SkipReason::DotFile),
+        _ if !is_name(name) => Err(SkipReason::Backslash),
+        _ => Ok(name),
+    }
 }
 
 #[cfg(test)]

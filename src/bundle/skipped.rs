@@ -26,8 +26,10 @@ pub enum SkipReason {
     DotFile,
     /// The name is not UTF-8, so no two browsers would agree on its URL.
     NotUtf8,
-    /// The name holds a backslash, which browsers turn into a slash.
+    /// The name holds a backslash, which browsers turn into a slash, or a NUL, which no file's can.
     Backslash,
+    /// An object's key with nothing between two slashes, which is no path of a file.
+    Empty,
     /// A socket, pipe or device.
     SpecialFile,
     /// A symbolic link to a folder, which could lead in a circle. Links to files are followed.
@@ -39,7 +41,8 @@ impl fmt::Display for SkipReason {
         f.write_str(match self {
             Self::DotFile => "its name begins with a dot",
             Self::NotUtf8 => "its name is not UTF-8",
-            Self::Backslash => "its name holds a backslash",
+            Self::Backslash => "its name holds a backslash or a NUL",
+            Self::Empty => "its key has nothing between two slashes",
             Self::SpecialFile => "it is neither a file nor a folder",
             Self::LinkToFolder => "it is a link to a folder, and only links to files are followed",
         })

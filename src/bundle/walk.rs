@@ -1,6 +1,5 @@
 //! The walk over a bundle's folder: what is read, what is skipped, and what is refused.
 
-use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -63,7 +62,8 @@ impl<'a> Walk<'a> {
     fn visit_entry(&mut self, folder: &Folder, entry: &DirEntry) -> Result<(), LoadError> {
         let path = entry.path();
         let name = entry.file_name();
-        let url = match servable_name(&name) {
+        let name = name.to_str().ok_or(SkipReason::NotUtf8).and_then(path::servable_name);
+        let url = match name {
             Ok(name) => format!("{}{name}", folder.url),
             Err(reason) => return self.skip(path, reason),
         };
@@ -120,15 +120,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn servable_name(name: &OsStr) -> Result<&str, SkipReason> {
-    match name.to_str() {
-        None => Err(SkipReason::NotUtf8),
-        Some(name) if name.starts_with('.') => Err(SkipReason::DotFile),
-        Some(name) if !path::is_name(name) => Err(SkipReason::Backslash),
-        Some(name) => Ok(name),
-    }
-}
-
 /// Reads a file, or returns `None` for one of more than `limit` bytes.
 fn read_at_most(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let file = fs::File::open(path)?;
@@ -144,6 +135,7 @@ fn read_at_most(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;

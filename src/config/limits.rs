@@ -45,8 +45,10 @@ pub struct Limits {
     /// How often one address asks for cookies, sign-in or sign-out in a minute; one more gets 429.
     /// 0: as often as it likes.
     pub asks_per_minute_per_address: u32,
-    /// Bytes of the viewer bundle, all of it in memory.
+    /// Bytes of the viewer bundle, all of it in memory, with what is kept of earlier ones.
     pub bundle_bytes: u64,
+    /// Files of the viewer bundle.
+    pub bundle_files: usize,
 }
 
 pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits> {
@@ -75,6 +77,7 @@ pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits
         within("limits.key_fetches_per_minute", raw.key_fetches_per_minute, 30, 1..=6000, p);
     let [subject, address] = asks_per_minute(raw, p);
     let bundle_bytes = within("limits.bundle_bytes", raw.bundle_bytes, 512 << 20, 1..=64 << 30, p);
+    let bundle_files = within("limits.bundle_files", raw.bundle_files, 20_000, 1..=1_000_000, p);
     Some(Limits {
         connections: size(connections?),
         requests: size(requests?),
@@ -93,6 +96,7 @@ pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits
         asks_per_minute_per_subject: number(subject?),
         asks_per_minute_per_address: number(address?),
         bundle_bytes: bundle_bytes?,
+        bundle_files: size(bundle_files?),
     })
 }
 

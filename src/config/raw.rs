@@ -493,4 +493,6 @@ pub struct Limits {
     pub asks_per_minute_per_address: Option<u64>,
     /// Bytes of the viewer bundle.
     pub bundle_bytes: Option<u64>,
+    /// Files of the viewer bundle.
+    pub bundle_files: Option<u64>,
 }
