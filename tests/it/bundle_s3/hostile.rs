@@ -173,7 +173,7 @@ async fn a_listing_that_was_cut_short_is_not_taken() {
 #[tokio::test]
 async fn an_error_with_status_200_is_an_error() {
     let s3 = Scripted::start(|_| error(200, "InternalError", "We failed.")).await;
-    assert_eq!(code_of(&list(&s3.open("").await).await.unwrap_err()), ProblemKind::Unreachable);
+    assert_eq!(code_of(&list(&s3.open("").await).await.unwrap_err()), ProblemKind::Other);
 
     let s3 = Scripted::start(|uri| match is_list(uri) {
         true => whole(&["index.html"], 2),
