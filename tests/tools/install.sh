@@ -27,7 +27,9 @@ for_tests() {
     at_least_python_3_11
     python_packages
     chromium
+    need firefox-esr firefox-esr
     web_servers
+    viewers
 }
 
 for_benchmarks() {
@@ -97,6 +99,13 @@ web_servers() {
         fail "$(command -v nginx) has no auth_request module: install Debian's nginx"
     need apache2 apache2-bin
     [ -f /etc/mime.types ] || debian_packages /etc/mime.types media-types
+}
+
+# Viewers of others, which the tests open as they are.
+viewers() {
+    (cd viewers && cat fetch.sh package-lock.json archives.sha256 rsbuild.config.mjs main.js | cmp -s - built/.installed) && return
+    echo "tests/tools: installing viewers"
+    viewers/fetch.sh || fail "run: tests/tools/viewers/fetch.sh"
 }
 
 # debian_packages WHAT PACKAGE...: installs them as root on Debian, or fails with the command to run.

@@ -1,0 +1,18 @@
+// Neuroglancer as its users build it: with classic workers, or with MODULES=1 with module scripts and
+// module workers, as vite has them.
+
+// The npm package names ikonate by a git URL; the registry's version of it lacks three icons.
+const icon = (missing) => [`ikonate/icons/${missing}.svg`, "ikonate/icons/controls.svg"];
+const modules = Boolean(process.env.MODULES);
+
+export default {
+  source: { entry: { index: "./main.js" } },
+  resolve: { alias: Object.fromEntries(["code-alt", "controls-alt", "layers"].map(icon)) },
+  html: { title: "neuroglancer" },
+  output: {
+    assetPrefix: "./",
+    module: modules,
+    distPath: { root: modules ? "built/modules" : "built/classic" },
+  },
+  performance: { printFileSize: false },
+};
