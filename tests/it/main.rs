@@ -83,6 +83,8 @@ mod serve;
 mod session;
 /// Our own sign-in, against a provider that we did not write.
 mod sign_in;
+/// Stock viewers in stock browsers.
+mod stock;
 /// A client and a site around the service.
 mod support;
 /// `deploy/systemd/`, by a real systemd.

@@ -10,9 +10,10 @@ export default {
   resolve: { alias: Object.fromEntries(["code-alt", "controls-alt", "layers"].map(icon)) },
   html: { title: "neuroglancer" },
   output: {
-    assetPrefix: "./",
+    assetPrefix: "auto",
     module: modules,
-    distPath: { root: modules ? "built/modules" : "built/classic" },
+    // Flat: a classic worker looks for its chunks in its own folder.
+    distPath: { root: modules ? "built/modules" : "built/classic", js: "", jsAsync: "", css: "", cssAsync: "", wasm: "", assets: "" },
   },
   performance: { printFileSize: false },
 };

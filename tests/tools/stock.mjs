@@ -1,0 +1,206 @@
+// The world around stock viewers, as its tests see it: what was asked of which host, the clock, and browsers
+// in which every host is the nginx of the world.
+
+import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { chromium } from "playwright-core";
+import { pixels } from "./png.mjs";
+
+export const VIEWER = "https://viewer.example.test";
+export const DATA = "https://data.example.test";
+export const ARCHIVE = "https://archive.example.test";
+export const PUBLIC = "https://public.other.test";
+const SIZE = { width: 1000, height: 600 };
+
+/** What no voxel of the tests' volumes is as dark as. */
+const BLACK = 40;
+const PATIENCE = 30_000;
+
+/** The world that the test started. */
+export class World {
+  constructor(file = process.argv[2]) {
+    Object.assign(this, JSON.parse(readFileSync(file, "utf8")));
+    this.folder = file.replace(/[^/]*$/, "");
+    this.seen = 0;
+  }
+
+  /** Moves the clock of the service and of the edges. */
+  async advance(seconds) {
+    await this.tell(`advance=${seconds}`);
+  }
+
+  /** Moves it once the edges have judged so many more requests. */
+  async advanceAfter(requests, seconds) {
+    await this.tell(`advance=${seconds}&after=${requests}`);
+  }
+
+  async tell(query) {
+    const answer = await fetch(`${this.control}/clock?${query}`, { method: "POST" });
+    assert.equal(answer.status, 204);
+  }
+
+  /** Every request so far, or since the last `forget`, in the order of their answers. */
+  requests(matching = () => true) {
+    const lines = readFileSync(this.log, "utf8").split("\n").slice(0, -1);
+    return lines.slice(this.seen).map((line) => JSON.parse(line)).filter(matching);
+  }
+
+  forget() {
+    this.seen += this.requests().length;
+  }
+
+  /** How often a page asked for cookies, and with which outcome. */
+  renewals() {
+    const asked = this.requests(({ method, uri }) => method === "POST" && uri.startsWith("/session/cookies"));
+    return asked.map(({ status }) => status);
+  }
+
+  async chromium(...more) {
+    const args = [
+      "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      "--no-first-run", "--no-default-browser-check", "--no-proxy-server",
+      `--host-resolver-rules=MAP *.test 127.0.0.1:${this.port}, MAP * ~NOTFOUND`,
+      `--ignore-certificate-errors-spki-list=${this.spki}`,
+      "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", ...more,
+    ];
+    if (process.getuid?.() === 0) args.push("--no-sandbox");
+    return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args });
+  }
+
+  /** Runs a story with a browser, which does not outlive it. */
+  async tell_story(story, ...more) {
+    const browser = await this.chromium(...more);
+    try {
+      await story(browser);
+    } finally {
+      await browser.close();
+    }
+  }
+}
+
+/** Somebody with a browser profile of their own. */
+export class Person {
+  static async at(browser, options = {}) {
+    const person = new Person();
+    person.context = await browser.newContext({ viewport: SIZE, ...options });
+    return person;
+  }
+
+  /** A tab whose complaints are kept: errors, failed requests, and what a policy forbids. */
+  async tab() {
+    const page = await this.context.newPage();
+    page.complaints = [];
+    page.on("pageerror", (error) => page.complaints.push(`${error.stack}`));
+    page.on("console", (message) => {
+      if (message.type() === "error") page.complaints.push(`${message.text()} (${message.location().url})`);
+    });
+    return page;
+  }
+
+  /** Signs in by the load balancer, in a tab of its own. */
+  async signIn(name, place = "/healthz") {
+    const tab = await this.context.newPage();
+    await tab.goto(`${VIEWER}/session/login?return_to=${encodeURIComponent(place)}`);
+    await choose(tab, name);
+    await tab.waitForURL(`${VIEWER}${place}`);
+    await tab.close();
+  }
+
+  async cookies(name) {
+    const all = await this.context.cookies();
+    return all.filter((cookie) => cookie.name.startsWith(name));
+  }
+}
+
+/** Chooses who to be on the provider's page. */
+export async function choose(page, name) {
+  await page.locator("button[name=person]", { hasText: `${name.toLowerCase()}@` }).click();
+}
+
+// === Neuroglancer ===
+
+const NANOMETRES = [8e-9, "m"];
+
+/** A volume with the axes z, y and x. */
+export function zarr(kind, url) {
+  const outputDimensions = { z: NANOMETRES, y: NANOMETRES, x: NANOMETRES };
+  return { url: `${kind}://${url}`, transform: { outputDimensions } };
+}
+
+export function precomputed(url) {
+  return { url: `precomputed://${url}` };
+}
+
+/** The fragment of a view with a panel for each volume, side by side. */
+export function view(volumes, { position = [32, 32, 32], voxels = 56 } = {}) {
+  const names = volumes.map((_, index) => `volume ${index}`);
+  const shader = "void main() { emitGrayscale(toNormalized(getDataValue())); }";
+  const state = {
+    dimensions: { x: NANOMETRES, y: NANOMETRES, z: NANOMETRES },
+    position,
+    crossSectionScale: voxels / SIZE.height,
+    layers: volumes.map((source, index) => ({ type: "image", name: names[index], source, shader })),
+    layout: { type: "row", children: names.map((name) => ({ type: "viewer", layers: [name], layout: "xy" })) },
+    crossSectionBackgroundColor: "#000000", showAxisLines: false, showScaleBar: false, showDefaultAnnotations: false,
+  };
+  return `#!${encodeURIComponent(JSON.stringify(state))}`;
+}
+
+/** The middle of each panel, as pixels. */
+export async function panels(page) {
+  const boxes = await page.locator(".neuroglancer-rendered-data-panel").evaluateAll((panels) =>
+    panels.map((panel) => panel.getBoundingClientRect()).map(({ x, y, width, height }) => ({ x, y, width, height })));
+  return areas(page, boxes.filter(({ width, height }) => width > 20 && height > 20).map(inner));
+}
+
+function inner({ x, y, width, height }) {
+  const side = Math.floor(Math.min(width, height) * 0.6);
+  return { x: Math.round(x + (width - side) / 2), y: Math.round(y + (height - side) / 2), width: side, height: side };
+}
+
+/** Areas of a page as pixels; a screenshot is of the page as it is painted. */
+export async function areas(page, clips) {
+  const shots = [];
+  for (const clip of clips) shots.push(pixels(await page.screenshot({ clip })));
+  return shots;
+}
+
+/** The part of an image that is as good as black. */
+export function darkness({ bytes, channels }) {
+  let dark = 0;
+  for (let at = 0; at < bytes.length; at += channels) {
+    if (bytes[at] < BLACK && bytes[at + 1] < BLACK && bytes[at + 2] < BLACK) dark++;
+  }
+  return dark / (bytes.length / channels);
+}
+
+/** Waits until every panel is bright all over, and the same twice in a row; returns their pixels. */
+export async function complete(page, count) {
+  return until(page, `${count} complete panels`, async () => {
+    const now = await panels(page);
+    if (now.length !== count || now.some((panel) => darkness(panel) > 0)) return null;
+    await page.waitForTimeout(100);
+    const then = await panels(page);
+    return same(now, then) ? now : null;
+  });
+}
+
+export function same(some, others) {
+  return some.length === others.length && some.every(({ bytes }, index) => bytes.equals(others[index].bytes));
+}
+
+/** Tries until there is something; a picture shows why there was nothing. */
+export async function until(page, what, attempt, patience = PATIENCE) {
+  const end = Date.now() + patience;
+  for (;;) {
+    const found = await attempt();
+    if (found) return found;
+    if (Date.now() > end) {
+      const picture = `${process.env.STOCK_SCREENSHOTS ?? "/tmp"}/stock-failed.png`;
+      writeFileSync(picture, await page.screenshot());
+      const dark = (await panels(page).catch(() => [])).map(darkness);
+      assert.fail(`no ${what}; dark: ${dark}; see ${picture}; the console said: ${page.complaints?.join("\n")}`);
+    }
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
