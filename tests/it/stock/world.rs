@@ -217,6 +217,7 @@ fn edge(
         trusted: trusted.clone(),
         allowed_origin: url("viewer"),
         objects: Arc::new(objects),
+        may_list: true,
     };
     Edge::new(options, Arc::new(EdgeClock(clock.clone())))
 }
