@@ -4,14 +4,27 @@ use axum::http::header::{IF_NONE_MATCH, IF_RANGE, RANGE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::File;
+use super::encoding::coding_of_tag;
+use super::negotiate::Accepted;
 use super::range::{self, Selection};
 
-/// Whether `If-None-Match` names the tag, by weak comparison (RFC 9110, section 13.1.2).
-pub(super) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+/// The tag of the copy that the browser has, if `If-None-Match` says that it has a current one: the file as it
+/// is, or in a coding that it accepts, compressed by whichever server. By weak comparison (RFC 9110, section
+/// 13.1.2).
+pub(super) fn known(headers: &HeaderMap, file: &File, accepted: &Accepted) -> Option<HeaderValue> {
     // The star stands alone; between commas it may be part of somebody's tag.
-    headers.get_all(IF_NONE_MATCH).iter().any(|line| line.as_bytes().trim_ascii() == b"*")
-        || items(headers, &IF_NONE_MATCH)
-            .any(|item| item.strip_prefix(b"W/").unwrap_or(item) == etag.as_bytes())
+    if headers.get_all(IF_NONE_MATCH).iter().any(|line| line.as_bytes().trim_ascii() == b"*") {
+        return Some(file.etag().clone());
+    }
+    items(headers, &IF_NONE_MATCH).find_map(|item| {
+        let tag = item.strip_prefix(b"W/").unwrap_or(item);
+        if tag == file.etag().as_bytes() {
+            return Some(file.etag().clone());
+        }
+        let coding = coding_of_tag(file.etag(), tag).filter(|_| file.has_encodings())?;
+        // The answer names the tag, so that a cache knows which of its copies may be used.
+        if accepted.accepts(coding) { HeaderValue::from_bytes(tag).ok() } else { None }
+    })
 }
 
 /// What `Range` selects, unless `If-Range` names another version of the file.
@@ -20,7 +33,7 @@ pub(super) fn select(headers: &HeaderMap, file: &File) -> Selection {
     let current = headers.get(IF_RANGE).is_none_or(|value| value == file.etag());
     let mut ranges = headers.get_all(RANGE).iter();
     match (ranges.next().map(HeaderValue::to_str), ranges.next()) {
-        (Some(Ok(field)), None) if current => range::select(field, file.body().len()),
+        (Some(Ok(field)), None) if current => range::select(field, file.length()),
         _ => Selection::Whole,
     }
 }
@@ -66,6 +79,7 @@ mod tests {
                     let expected = [
                         "cache-control: no-cache".to_owned(),
                         format!("etag: {tag}"),
+                        "vary: Accept-Encoding".to_owned(),
                         "x-content-type-options: nosniff".to_owned(),
                     ];
                     assert_eq!(lines(&answer), expected, "{field}");

@@ -17,6 +17,44 @@ pub(super) fn of(path: &str) -> Cow<'static, str> {
     }
 }
 
+/// Returns whether files of a media type are compressed as they are, so that no coding makes them smaller.
+pub(super) fn is_packed(media_type: &str) -> bool {
+    const PACKED: [&str; 10] = [
+        "application/gzip",
+        "application/x-gzip",
+        "application/zip",
+        "application/zstd",
+        "application/x-7z-compressed",
+        "application/x-bzip2",
+        "application/x-xz",
+        "application/brotli",
+        "font/woff",
+        "font/woff2",
+    ];
+    const PLAIN_IMAGES: [&str; 4] = ["image/svg+xml", "image/bmp", "image/x-icon", "image/tiff"];
+    let of = |kind: &str| media_type.starts_with(kind);
+    let medium = of("image/") || of("audio/") || of("video/");
+    PACKED.contains(&media_type) || (medium && !PLAIN_IMAGES.contains(&media_type))
+}
+
+/// What a browser runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Code {
+    /// HTML.
+    Page,
+    /// JavaScript.
+    Script,
+}
+
+/// Returns what a browser runs files of a media type as, if it does.
+pub(super) fn code(media_type: &str) -> Option<Code> {
+    match media_type.split(';').next() {
+        Some("text/html") => Some(Code::Page),
+        Some("text/javascript") => Some(Code::Script),
+        _ => None,
+    }
+}
+
 fn media_type(path: &str) -> &'static str {
     let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
@@ -25,6 +63,10 @@ fn media_type(path: &str) -> &'static str {
         "js" | "mjs" | "cjs" => "text/javascript",
         // A source map is JSON; the table below says text.
         "map" => "application/json",
+        // RFC 7932 names no type; the coding's own name is never guessed for a script.
+        "br" => "application/brotli",
+        // RFC 8878, section 7.1; younger than the table below.
+        "zst" => "application/zstd",
         // RFC 8081 replaced the older name that the table still has.
         "woff" => "font/woff",
         // TypeScript's extension once belonged to MPEG streams.
@@ -72,6 +114,23 @@ mod tests {
         ];
         for (path, expected) in cases {
             assert_eq!(of(path), expected, "{path}");
+        }
+    }
+    #[test]
+    fn what_is_packed_already_is_known_by_its_type() {
+        let plain = [
+            "a.js", "a.html", "a.css", "a.json", "a.wasm", "a.svg", "a.ico", "a.ttf", "a.md",
+            "LICENSE",
+        ];
+        let packed = [
+            "a.png", "a.jpg", "a.webp", "a.avif", "a.woff", "a.woff2", "a.mp4", "a.gz", "a.br",
+            "a.zst", "a.zip",
+        ];
+        for name in plain {
+            assert!(!is_packed(&of(name)), "{name}: {}", of(name));
+        }
+        for name in packed {
+            assert!(is_packed(&of(name)), "{name}: {}", of(name));
         }
     }
 }

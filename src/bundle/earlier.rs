@@ -80,13 +80,14 @@ impl Earlier {
     }
 }
 
-/// Whether a page may still ask for it by a name that no other content will have.
+/// Whether a page may still ask for it by a name that no other content will have. What stays on disk goes
+/// when its file goes.
 fn is_worth_keeping(file: &File) -> bool {
-    !file.is_html() && caching::may_have_content_hash(file.path())
+    file.body().is_some() && !file.is_html() && caching::may_have_content_hash(file.path())
 }
 
 fn size(file: &File) -> u64 {
-    file.body().len() as u64
+    file.length() as u64
 }
 
 #[cfg(test)]
@@ -115,7 +116,7 @@ mod tests {
     }
 
     fn body<'b>(bundle: &'b Bundle, path: &str) -> Option<&'b [u8]> {
-        bundle.get(path).map(|file| &file.body()[..])
+        bundle.get(path).and_then(File::body).map(|body| &body[..])
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One file of a bundle: its bytes, and the header values that follow from them and from its name.
 
 use std::fmt;
+use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use axum::http::header::InvalidHeaderValue;
@@ -9,19 +10,33 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::content_type::Code;
+use super::encoding::{Coding, Encoded, Encodings};
 use super::inject::Injection;
+use super::stream::OnDisk;
 use super::{caching, content_type};
 
 /// One file of a viewer bundle. Cloning shares the bytes.
 #[derive(Clone)]
 pub struct File {
     path: String,
-    body: Bytes,
+    content: Content,
     content_type: HeaderValue,
     etag: HeaderValue,
     cache_control: HeaderValue,
     policy: Option<HeaderValue>,
     html: bool,
+    /// Whether anything was added to its bytes.
+    rewritten: bool,
+    /// What it is in each coding; `None` for what no coding makes smaller.
+    encodings: Option<Arc<Encodings>>,
+}
+
+/// Where a file's bytes are.
+#[derive(Clone)]
+pub(super) enum Content {
+    Memory(Bytes),
+    Disk(Arc<OnDisk>),
 }
 
 impl File {
@@ -42,25 +57,52 @@ impl File {
         injection: &Injection,
     ) -> Result<Self, InvalidHeaderValue> {
         let media_type = content_type::of(&path);
-        let html = media_type.starts_with("text/html");
-        let script = media_type.starts_with("text/javascript");
-        let (body, policy) = if html {
-            let page = injection.page(body);
-            (page.body, page.policy)
-        } else if script {
-            (injection.script(body), None)
-        } else {
-            (body, None)
+        let (body, policy, rewritten) = match content_type::code(&media_type) {
+            Some(Code::Page) => {
+                let page = injection.page(body);
+                (page.body, page.policy, injection.changes_scripts())
+            }
+            Some(Code::Script) => (injection.script(body), None, injection.changes_scripts()),
+            None => (body, None, false),
         };
-        let renamed = !html && !(script && injection.changes_scripts());
+        let etag = strong_etag(&body)?;
+        let file = Self::described(path, Content::Memory(body), etag, rewritten)?;
+        Ok(Self { policy, ..file })
+    }
+
+    /// Describes a file that stays on disk, at a decoded URL path. Nothing is added to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::injected`].
+    pub(super) fn on_disk(
+        path: String,
+        disk: OnDisk,
+        etag: HeaderValue,
+    ) -> Result<Self, InvalidHeaderValue> {
+        Self::described(path, Content::Disk(Arc::new(disk)), etag, false)
+    }
+
+    fn described(
+        path: String,
+        content: Content,
+        etag: HeaderValue,
+        rewritten: bool,
+    ) -> Result<Self, InvalidHeaderValue> {
+        let media_type = content_type::of(&path);
+        let html = content_type::code(&media_type) == Some(Code::Page);
+        let compresses = !content_type::is_packed(&media_type);
+        let renamed = !html && !rewritten;
         Ok(Self {
             content_type: HeaderValue::try_from(&*media_type)?,
-            etag: HeaderValue::try_from(strong_etag(&body))?,
+            etag,
             cache_control: HeaderValue::from_static(caching::cache_control(&path, renamed)),
             path,
-            body,
-            policy,
+            content,
+            policy: None,
+            rewritten,
             html,
+            encodings: compresses.then(Arc::default),
         })
     }
 
@@ -70,10 +112,49 @@ impl File {
         &self.path
     }
 
-    /// Returns the bytes as they are served: those on disk, with what is added to them.
+    /// Returns the bytes as they are served, those on disk with what is added to them, unless they stay on
+    /// disk.
     #[must_use]
-    pub fn body(&self) -> &Bytes {
-        &self.body
+    pub fn body(&self) -> Option<&Bytes> {
+        match &self.content {
+            Content::Memory(body) => Some(body),
+            Content::Disk(_) => None,
+        }
+    }
+
+    /// Returns the number of bytes.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        match &self.content {
+            Content::Memory(body) => body.len(),
+            Content::Disk(disk) => disk.length(),
+        }
+    }
+
+    /// Whether the bytes are others than those in the bundle's source.
+    #[must_use]
+    pub fn is_rewritten(&self) -> bool {
+        self.rewritten
+    }
+
+    pub(super) fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// Returns the bytes in a coding, if there are any by now.
+    #[must_use]
+    pub fn encoded(&self, coding: Coding) -> Option<&Encoded> {
+        self.encodings.as_ref()?.get(coding)
+    }
+
+    /// Whether answers may differ by `Accept-Encoding`, now or later.
+    #[must_use]
+    pub fn has_encodings(&self) -> bool {
+        self.encodings.is_some()
+    }
+
+    pub(super) fn encodings(&self) -> Option<&Arc<Encodings>> {
+        self.encodings.as_ref()
     }
 
     /// Returns the `Content-Type` (RFC 9110, section 8.3), chosen by extension.
@@ -115,7 +196,7 @@ impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File")
             .field("path", &self.path)
-            .field("bytes", &self.body.len())
+            .field("bytes", &self.length())
             .field("content_type", &self.content_type)
             .field("etag", &self.etag)
             .field("cache_control", &self.cache_control)
@@ -123,11 +204,27 @@ impl fmt::Debug for File {
     }
 }
 
-fn strong_etag(body: &[u8]) -> String {
-    let digest = Sha256::digest(body);
-    // 128 bits keep accidents away; a longer tag would only lengthen each request.
-    let (start, _) = digest.split_at(16);
-    format!("\"{}\"", URL_SAFE_NO_PAD.encode(start))
+fn strong_etag(body: &[u8]) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut digesting = Digesting::default();
+    digesting.update(body);
+    digesting.tag()
+}
+
+/// The strong tag of bytes that come piece by piece.
+#[derive(Default)]
+pub(super) struct Digesting(Sha256);
+
+impl Digesting {
+    pub(super) fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    pub(super) fn tag(self) -> Result<HeaderValue, InvalidHeaderValue> {
+        let digest = self.0.finalize();
+        // 128 bits keep accidents away; a longer tag would only lengthen each request.
+        let (start, _) = digest.split_at(16);
+        HeaderValue::try_from(format!("\"{}\"", URL_SAFE_NO_PAD.encode(start)))
+    }
 }
 
 #[cfg(test)]

@@ -13,15 +13,18 @@ use super::walk::Walk;
 /// How much a bundle may hold. A wrong folder (a home, a dataset) hits these instead of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of all files together. Default: 512 MiB.
+    /// Bytes of all files in memory together, before compression. Default: 512 MiB.
     pub total_bytes: u64,
     /// Number of files. Default: 20 000.
     pub files: usize,
+    /// Bytes of a file beyond which it stays on disk and is read from there for each request; pages and
+    /// scripts never do. Default: 8 MiB.
+    pub stream_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { total_bytes: 512 * 1024 * 1024, files: 20_000 }
+        Self { total_bytes: 512 * 1024 * 1024, files: 20_000, stream_bytes: 8 << 20 }
     }
 }
 
@@ -111,7 +114,7 @@ pub enum LoadError {
 }
 
 impl Bundle {
-    /// Reads every regular file below `root` into memory.
+    /// Reads every regular file below `root`, into memory but for those over [`Limits::stream_bytes`].
     ///
     /// Blocks on the file system: call it at start, or off the async threads. Links to files
     /// inside the folder are followed, also through names that begin with a dot, as container
@@ -162,9 +165,9 @@ mod tests {
                 "/index.html"
             ]
         );
-        assert_eq!(bundle.get("/assets/a.js").unwrap().body(), "assets/a.js");
-        assert_eq!(bundle.get("/docs/").unwrap().body(), "docs/index.html");
-        assert_eq!(bundle.get("/empty").unwrap().body(), "");
+        assert_eq!(bundle.get("/assets/a.js").unwrap().body().unwrap(), "assets/a.js");
+        assert_eq!(bundle.get("/docs/").unwrap().body().unwrap(), "docs/index.html");
+        assert_eq!(bundle.get("/empty").unwrap().body().unwrap(), "");
         assert_eq!(bundle.total_bytes(), 6 + 11 + 21 + 8 + 15);
         assert_eq!(bundle.skipped(), []);
     }
@@ -183,7 +186,8 @@ mod tests {
     fn load_stops_at_its_limits() {
         let root = folder(&["a.js", "b.js"]);
         let load = |total_bytes, files| {
-            Bundle::load(root.path(), Limits { total_bytes, files }, &Injection::default())
+            let limits = Limits { total_bytes, files, ..Limits::default() };
+            Bundle::load(root.path(), limits, &Injection::default())
         };
         // 6 + 4 + 4 bytes in 3 files.
         assert!(load(14, 3).is_ok());
@@ -194,7 +198,8 @@ mod tests {
         }
         let error = load(7, 3).unwrap_err().to_string();
         assert!(error.contains("exceeds 7 bytes at") && error.contains("/b.js;"), "{error}");
-        assert_eq!(Limits::default(), Limits { total_bytes: 536_870_912, files: 20_000 });
+        let default = Limits { total_bytes: 536_870_912, files: 20_000, stream_bytes: 8_388_608 };
+        assert_eq!(Limits::default(), default);
     }
 
     #[test]

@@ -4,14 +4,18 @@
 //! from memory alone. It decides status, headers and body of one static answer, and nothing
 //! about identity: who attaches cookies asks [`Outcome::is_html`] first.
 //!
-//! 1. A path is decoded once and looked up in a map. No request ever touches the file system, so
+//! 1. A path is decoded once and looked up in a map. No request's path ever touches the file system, so
 //!    there is nothing for `..` to climb out of.
 //! 2. A file's validator is a strong `ETag` over its bytes. There is no `Last-Modified`: the time
 //!    of a file is when it was copied, which differs between servers that hold the same bundle and
 //!    is a constant in reproducible images. `If-Modified-Since` and dates in `If-Range` therefore
 //!    never match. Nothing here changes state, and `If-Match` is ignored.
-//! 3. Names that carry a content hash are `immutable`; all else is revalidated at each use.
-//! 4. A navigation to a path that does not exist gets `/index.html` (the application routes it); a
+//! 3. A file is answered in the coding that the request likes best of those at hand, each with a validator of
+//!    its own. A bundle is served at once as it is; a [`Compressor`] makes the codings in the background, and
+//!    what a build has compressed already is used.
+//! 4. A file over a limit stays on disk, and is read from there as it was when it was loaded, or not at all.
+//! 5. Names that carry a content hash are `immutable`; all else is revalidated at each use.
+//! 6. A navigation to a path that does not exist gets `/index.html` (the application routes it); a
 //!    script, chunk or image that does not exist gets 404, never HTML.
 //!
 //! 5. Pages and scripts are served with the [`shim`] in front, unless [`Injection`] is empty. A rewritten
@@ -21,21 +25,27 @@
 //! Source maps are served like any other file.
 
 mod caching;
+mod compress;
 mod conditional;
 mod content_type;
+mod decode;
 mod earlier;
+mod encoding;
 mod file;
 mod inject;
 mod load;
 mod mount;
+mod negotiate;
 mod outcome;
 mod path;
 mod range;
 mod respond;
 mod s3;
 pub mod shim;
+mod sidecar;
 mod skipped;
 mod still;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod trace;
@@ -44,16 +54,20 @@ mod walk;
 use std::collections::HashMap;
 use std::fmt;
 
+pub use self::compress::Compressor;
 use self::earlier::Earlier;
+pub use self::encoding::{Coding, Encoded};
 pub use self::file::File;
 pub use self::inject::{Injection, Sources};
 pub use self::load::{Limits, LoadError};
 pub use self::mount::{Bundles, Mount, Place};
+pub use self::negotiate::Accepted;
 pub use self::outcome::{Found, Outcome};
 pub use self::respond::{RequestParts, respond};
 pub use self::s3::{Bucket, Listing, Objects, S3Error};
 pub use self::skipped::{SkipReason, Skipped};
 pub use self::still::{Look, Stillness};
+pub use self::stream::{Gone, Reads};
 pub use self::trace::Trace;
 use crate::clock::EpochSeconds;
 
@@ -140,13 +154,14 @@ impl Bundle {
         own.or_else(|| self.earlier.get(path))
     }
 
-    fn assemble(mut files: Vec<File>, skipped: Vec<Skipped>) -> Self {
+    fn assemble(mut files: Vec<File>, mut skipped: Vec<Skipped>) -> Self {
         files.sort_by(|a, b| a.path().cmp(b.path()));
+        skipped.extend(sidecar::adopt(&files));
         let mut places = HashMap::new();
         let mut total_bytes = 0;
         for (place, file) in files.iter().enumerate() {
             let path = file.path();
-            total_bytes += file.body().len() as u64;
+            total_bytes += file.length() as u64;
             if let Some(folder) = path.strip_suffix(INDEX).filter(|folder| folder.ends_with('/')) {
                 places.insert(folder.to_owned(), place);
             }

@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::File;
+use super::file::Content;
+use super::stream::{self, Gone, Reads};
+use super::{Coding, File};
 
 /// A file chosen for a request.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +24,15 @@ pub struct Found<'b> {
     pub fallback: bool,
 }
 
-/// What the answer to a request is. `into_response` turns it into headers and bytes.
+/// What the answer to a request is. [`Self::answer`] turns it into headers and bytes.
 #[derive(Clone, Debug)]
 pub enum Outcome<'b> {
     /// 200: the whole file.
     File {
         /// The file.
         found: Found<'b>,
+        /// What its body is compressed with.
+        coding: Option<Coding>,
         /// Whether the request was HEAD: all headers, no body.
         head: bool,
     },
@@ -36,6 +40,8 @@ pub enum Outcome<'b> {
     NotModified {
         /// The file that the browser has.
         found: Found<'b>,
+        /// The tag of its copy.
+        etag: HeaderValue,
     },
     /// 206: one range of the file (RFC 9110, section 15.3.7).
     Partial {
@@ -61,7 +67,7 @@ impl<'b> Outcome<'b> {
     pub fn file(&self) -> Option<&'b File> {
         match self {
             Self::File { found, .. }
-            | Self::NotModified { found }
+            | Self::NotModified { found, .. }
             | Self::Partial { found, .. } => Some(found.file),
             Self::RangeNotSatisfiable { .. } | Self::NotFound | Self::MethodNotAllowed => None,
         }
@@ -76,14 +82,18 @@ impl<'b> Outcome<'b> {
     }
 }
 
-impl IntoResponse for Outcome<'_> {
-    fn into_response(self) -> Response {
+impl Outcome<'_> {
+    /// Makes the answer, and reads the beginning of a body that stays on disk.
+    ///
+    /// # Errors
+    /// [`Gone`] if the file is not any more what it was when the bundle was loaded.
+    pub async fn answer(self, reads: &Reads) -> Result<Response, Gone> {
         let mut response = match self {
-            Self::File { found, head } => whole(found, head),
-            Self::NotModified { found } => {
-                (StatusCode::NOT_MODIFIED, validators(found)).into_response()
+            Self::File { found, coding, head } => whole(found, coding, head, reads).await?,
+            Self::NotModified { found, etag } => {
+                (StatusCode::NOT_MODIFIED, validators(found, etag)).into_response()
             }
-            Self::Partial { found, range } => partial(found, range),
+            Self::Partial { found, range } => partial(found, range, reads).await?,
             Self::RangeNotSatisfiable { found } => unsatisfiable(found),
             Self::NotFound => (StatusCode::NOT_FOUND, [uncached()]).into_response(),
             Self::MethodNotAllowed => {
@@ -93,53 +103,98 @@ impl IntoResponse for Outcome<'_> {
         };
         let nosniff = HeaderValue::from_static("nosniff");
         response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
-        response
+        Ok(response)
     }
 }
 
-fn whole(found: Found<'_>, head: bool) -> Response {
-    let body = found.file.body();
-    let length = [(CONTENT_LENGTH, HeaderValue::from(body.len()))];
-    let body = if head { Body::empty() } else { Body::from(body.clone()) };
-    (StatusCode::OK, validators(found), content(found), length, body).into_response()
+async fn whole(
+    found: Found<'_>,
+    coding: Option<Coding>,
+    head: bool,
+    reads: &Reads,
+) -> Result<Response, Gone> {
+    let file = found.file;
+    let encoded = coding.and_then(|coding| Some((coding, file.encoded(coding)?)));
+    let (mut headers, length) = if let Some((coding, encoded)) = encoded {
+        let mut headers = described(found, encoded.etag().clone());
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
+        (headers, encoded.body().len())
+    } else {
+        // Not of what is compressed: a range is always one of the file as it is.
+        let mut headers = described(found, file.etag().clone());
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        (headers, file.length())
+    };
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let body = match encoded {
+        _ if head => Body::empty(),
+        Some((_, encoded)) => Body::from(encoded.body().clone()),
+        None => body(file, 0..length, reads).await?,
+    };
+    Ok(answer(StatusCode::OK, headers, body))
 }
 
-fn partial(found: Found<'_>, range: Range<usize>) -> Response {
-    let body = found.file.body();
-    let position = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), body.len());
-    let position = [(CONTENT_RANGE, position)];
-    let part = body.get(range).unwrap_or_default();
-    let length = [(CONTENT_LENGTH, HeaderValue::from(part.len()))];
-    let body = Body::from(body.slice_ref(part));
-    let status = StatusCode::PARTIAL_CONTENT;
-    (status, validators(found), content(found), length, position, body).into_response()
+async fn partial(found: Found<'_>, range: Range<usize>, reads: &Reads) -> Result<Response, Gone> {
+    let (first, last, all) = (range.start, range.end.saturating_sub(1), found.file.length());
+    let mut headers = described(found, found.file.etag().clone());
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(range.len()));
+    if let Ok(position) = HeaderValue::try_from(format!("bytes {first}-{last}/{all}")) {
+        headers.insert(CONTENT_RANGE, position);
+    }
+    let body = body(found.file, range, reads).await?;
+    Ok(answer(StatusCode::PARTIAL_CONTENT, headers, body))
+}
+
+async fn body(file: &File, range: Range<usize>, reads: &Reads) -> Result<Body, Gone> {
+    match file.content() {
+        Content::Memory(bytes) => {
+            let part = bytes.get(range).unwrap_or_default();
+            Ok(Body::from(bytes.slice_ref(part)))
+        }
+        Content::Disk(disk) => stream::open_body(disk.clone(), range, reads).await,
+    }
+}
+
+fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 fn unsatisfiable(found: Found<'_>) -> Response {
-    let length = [(CONTENT_RANGE, format!("bytes */{}", found.file.body().len()))];
+    let length = [(CONTENT_RANGE, format!("bytes */{}", found.file.length()))];
     (StatusCode::RANGE_NOT_SATISFIABLE, [uncached()], length).into_response()
 }
 
+/// The fields of an answer with a body.
+fn described(found: Found<'_>, etag: HeaderValue) -> HeaderMap {
+    let mut headers = validators(found, etag);
+    headers.insert(CONTENT_TYPE, found.file.content_type().clone());
+    headers
+}
+
 /// The fields that a 304 repeats from the 200 (RFC 9110, section 15.4.5).
-fn validators(found: Found<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(ETAG, found.file.etag().clone());
+fn validators(found: Found<'_>, etag: HeaderValue) -> HeaderMap {
+    // As many as any answer of the service has, so that none makes the map grow.
+    let mut headers = HeaderMap::with_capacity(24);
+    headers.insert(ETAG, etag);
     headers.insert(CACHE_CONTROL, found.file.cache_control().clone());
     if let Some(policy) = found.file.policy() {
         headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
     }
-    if found.fallback {
-        // For the same path, a script would have had 404.
-        headers.insert(VARY, HeaderValue::from_static("Accept, Sec-Fetch-Mode"));
+    // A fallback's path would have been a 404 for a script.
+    let vary = match (found.fallback, found.file.has_encodings()) {
+        (true, true) => Some("Accept, Sec-Fetch-Mode, Accept-Encoding"),
+        (true, false) => Some("Accept, Sec-Fetch-Mode"),
+        (false, true) => Some("Accept-Encoding"),
+        (false, false) => None,
+    };
+    if let Some(vary) = vary {
+        headers.insert(VARY, HeaderValue::from_static(vary));
     }
     headers
-}
-
-fn content(found: Found<'_>) -> [(HeaderName, HeaderValue); 2] {
-    [
-        (CONTENT_TYPE, found.file.content_type().clone()),
-        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-    ]
 }
 
 /// Errors are not kept: a chunk that is missing during a deployment is there a moment later.
@@ -165,6 +220,7 @@ mod tests {
                 "content-length: 10",
                 "content-type: text/javascript; charset=utf-8",
                 "etag: \"hNiYd_DUBB77a_kaFvAkjw\"",
+                "vary: Accept-Encoding",
                 "x-content-type-options: nosniff",
             ]
         );
@@ -193,7 +249,7 @@ mod tests {
             assert_eq!(answer.body, body, "{path}");
             assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
             assert_eq!(answer.header("cache-control"), "no-cache");
-            assert_eq!(answer.header("vary"), "", "{path}");
+            assert_eq!(answer.header("vary"), "Accept-Encoding", "{path}");
         }
     }
 
@@ -210,6 +266,7 @@ mod tests {
                 "content-range: bytes 2-5/10",
                 "content-type: text/javascript; charset=utf-8",
                 "etag: \"hNiYd_DUBB77a_kaFvAkjw\"",
+                "vary: Accept-Encoding",
                 "x-content-type-options: nosniff",
             ]
         );

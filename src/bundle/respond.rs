@@ -4,7 +4,7 @@ use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, Method, request};
 
 use super::range::Selection;
-use super::{Bundle, Found, Outcome, conditional, path};
+use super::{Accepted, Bundle, Found, Outcome, conditional, path};
 
 /// The parts of a request that decide its answer. Not `Debug`: the headers hold credentials.
 #[derive(Clone, Copy)]
@@ -23,9 +23,10 @@ impl<'a> From<&'a request::Parts> for RequestParts<'a> {
     }
 }
 
-/// Decides the answer to a request. Reads nothing but memory.
+/// Decides the answer to a request. Reads nothing but memory; see [`Outcome::answer`] for what stays on disk.
 ///
-/// Preconditions come before ranges (RFC 9110, section 13.2.2).
+/// Preconditions come before ranges (RFC 9110, section 13.2.2). A range is one of the file as it is, whatever
+/// codings the request accepts: so its tag is the file's, and `If-Range` with the tag of a coding gets the whole.
 #[must_use]
 pub fn respond<'b>(bundle: &'b Bundle, request: &RequestParts<'_>) -> Outcome<'b> {
     let head = match *request.method {
@@ -34,14 +35,18 @@ pub fn respond<'b>(bundle: &'b Bundle, request: &RequestParts<'_>) -> Outcome<'b
         _ => return Outcome::MethodNotAllowed,
     };
     let Some(found) = find(bundle, request) else { return Outcome::NotFound };
-    if conditional::is_known(request.headers, found.file.etag()) {
-        return Outcome::NotModified { found };
+    let accepted = Accepted::of(request.headers);
+    if let Some(etag) = conditional::known(request.headers, found.file, &accepted) {
+        return Outcome::NotModified { found, etag };
     }
     // Range means something for GET only (RFC 9110, section 14.2).
     let selection =
         if head { Selection::Whole } else { conditional::select(request.headers, found.file) };
     match selection {
-        Selection::Whole => Outcome::File { found, head },
+        Selection::Whole => {
+            let coding = accepted.choose(|coding| found.file.encoded(coding).is_some());
+            Outcome::File { found, coding, head }
+        }
         Selection::Part(range) => Outcome::Partial { found, range },
         Selection::Unsatisfiable => Outcome::RangeNotSatisfiable { found },
     }
@@ -73,10 +78,11 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{Request, StatusCode};
-    use axum::response::IntoResponse as _;
+    use axum::http::Request;
 
-    use super::super::testing::{NAVIGATE, ask, bundle, etag};
+    use super::super::testing::{
+        DIGITS, NAVIGATE, ask, ask_of, bundle, encoded_bundle, etag, lines,
+    };
     use super::*;
 
     #[test]
@@ -102,14 +108,14 @@ mod tests {
                 let answer = ask(&Method::GET, path, fields);
                 assert_eq!((answer.status, answer.html), (200, true), "{path} {fields:?}");
                 assert_eq!(answer.body, "<html>");
-                assert_eq!(answer.header("vary"), "Accept, Sec-Fetch-Mode");
+                assert_eq!(answer.header("vary"), "Accept, Sec-Fetch-Mode, Accept-Encoding");
                 assert_eq!(ask(&Method::HEAD, path, fields).headers, answer.headers);
             }
         }
         let again = [NAVIGATE, ("if-none-match", &etag("/"))];
         let answer = ask(&Method::GET, "/lab-a/view", &again);
         assert_eq!((answer.status, answer.html), (304, true));
-        assert_eq!(answer.header("vary"), "Accept, Sec-Fetch-Mode");
+        assert_eq!(answer.header("vary"), "Accept, Sec-Fetch-Mode, Accept-Encoding");
     }
 
     #[test]
@@ -176,7 +182,119 @@ mod tests {
     fn request_parts_leave_the_query_out() {
         let request = Request::get("/main.js?v=1").body(()).unwrap();
         let (parts, ()) = request.into_parts();
-        let outcome = respond(&bundle(), &RequestParts::from(&parts)).into_response();
-        assert_eq!(outcome.status(), StatusCode::OK);
+        let bundle = bundle();
+        let outcome = respond(&bundle, &RequestParts::from(&parts));
+        assert!(matches!(outcome, Outcome::File { .. }), "{outcome:?}");
+    }
+    #[test]
+    fn the_coding_that_is_liked_best_is_the_answer_with_a_tag_of_its_own() {
+        let bundle = encoded_bundle();
+        let cases = [
+            ("gzip, deflate, br, zstd", "br"),
+            ("gzip, deflate, zstd", "zstd"),
+            ("gzip", "gzip"),
+            ("gzip, br;q=0.5", "gzip"),
+        ];
+        for (field, coding) in cases {
+            let fields = [("accept-encoding", field)];
+            let answer = ask_of(&bundle, &Method::GET, "/main.js", &fields);
+            let tag = answer.header("etag").to_owned();
+            let start = etag("/main.js");
+            let start = format!("{}-{coding}-", start.trim_end_matches('"'));
+            assert!(tag.starts_with(&start), "{tag}");
+            let expected = [
+                "cache-control: no-cache".to_owned(),
+                format!("content-encoding: {coding}"),
+                format!("content-length: {}", coding.len()),
+                "content-type: text/javascript; charset=utf-8".to_owned(),
+                format!("etag: {tag}"),
+                "vary: Accept-Encoding".to_owned(),
+                "x-content-type-options: nosniff".to_owned(),
+            ];
+            assert_eq!((answer.status, &*answer.body), (200, coding.as_bytes()), "{field}");
+            assert_eq!(lines(&answer), expected, "{field}");
+            let head = ask_of(&bundle, &Method::HEAD, "/main.js", &fields);
+            assert_eq!((head.headers, &*head.body), (answer.headers, &b""[..]), "{field}");
+        }
+        // What has no such bytes (yet) is sent as it is, and says all the same that this depends.
+        let page = ask_of(&bundle, &Method::GET, "/", &[("accept-encoding", "br")]);
+        assert_eq!((page.header("content-encoding"), page.header("vary")), ("", "Accept-Encoding"));
+    }
+
+    #[test]
+    fn without_any_coding_that_is_at_hand_the_file_is_sent_as_it_is() {
+        let bundle = encoded_bundle();
+        let cases: [&[(&str, &str)]; 4] = [
+            &[],
+            &[("accept-encoding", "")],
+            &[("accept-encoding", "deflate, br;q=0")],
+            &[("accept-encoding", "identity;q=0, *;q=0")],
+        ];
+        for fields in cases {
+            let answer = ask_of(&bundle, &Method::GET, "/main.js", fields);
+            assert_eq!((answer.status, &*answer.body), (200, DIGITS), "{fields:?}");
+            assert_eq!(answer.header("etag"), etag("/main.js"));
+            assert_eq!(answer.header("accept-ranges"), "bytes");
+            assert_eq!(answer.header("vary"), "Accept-Encoding");
+        }
+    }
+
+    #[test]
+    fn a_range_is_one_of_the_file_as_it_is() {
+        let bundle = encoded_bundle();
+        let all = ("accept-encoding", "gzip, deflate, br, zstd");
+        let part = ask_of(&bundle, &Method::GET, "/main.js", &[all, ("range", "bytes=1-2")]);
+        assert_eq!((part.status, &*part.body), (206, &b"12"[..]));
+        assert_eq!(part.header("etag"), etag("/main.js"));
+        assert_eq!((part.header("content-encoding"), part.header("vary")), ("", "Accept-Encoding"));
+        // A browser that has the beginning of what was compressed must not get the end of what was not.
+        let whole = ask_of(&bundle, &Method::GET, "/main.js", &[all]);
+        let fields = [all, ("range", "bytes=1-"), ("if-range", whole.header("etag"))];
+        let again = ask_of(&bundle, &Method::GET, "/main.js", &fields);
+        assert_eq!((again.status, again.headers, again.body), (200, whole.headers, whole.body));
+        let past = ask_of(&bundle, &Method::GET, "/main.js", &[all, ("range", "bytes=10-")]);
+        assert_eq!((past.status, past.header("content-range")), (416, "bytes */10"));
+    }
+
+    #[test]
+    fn any_tag_of_the_file_that_the_request_could_be_answered_with_is_current() {
+        let bundle = encoded_bundle();
+        let tag_in = |coding: &str| {
+            let fields = [("accept-encoding", coding)];
+            let answer = ask_of(&bundle, &Method::GET, "/main.js", &fields);
+            answer.header("etag").to_owned()
+        };
+        let [br, gzip, plain] = [tag_in("br"), tag_in("gzip"), tag_in("identity")];
+        let elsewhere = format!("{}-br-abcd_-09\"", plain.trim_end_matches('"'));
+        let current = [
+            ("br, gzip", &br, &br),
+            ("br, gzip", &gzip, &gzip),
+            ("br, gzip", &plain, &plain),
+            ("identity", &plain, &plain),
+            // Of a server that compressed the same file in its own way, or has done so already.
+            ("br, gzip", &elsewhere, &elsewhere),
+        ];
+        for (accept, known, named) in current {
+            for known in [known.clone(), format!("W/{known}"), format!("\"other\", {known}")] {
+                let fields = [("accept-encoding", accept), ("if-none-match", &known)];
+                let answer = ask_of(&bundle, &Method::GET, "/main.js", &fields);
+                assert_eq!(
+                    (answer.status, answer.header("etag")),
+                    (304, named.as_str()),
+                    "{known}"
+                );
+                assert_eq!(answer.header("vary"), "Accept-Encoding");
+                assert_eq!(answer.header("content-encoding"), "");
+            }
+        }
+        // A cache that asks for somebody else must not hand over what that one cannot unpack.
+        for (accept, known) in [("gzip", &br), ("identity", &gzip), ("br;q=0, *", &br)] {
+            let fields = [("accept-encoding", accept), ("if-none-match", known.as_str())];
+            assert_eq!(ask_of(&bundle, &Method::GET, "/main.js", &fields).status, 200, "{accept}");
+        }
+        let forged =
+            format!("{}-br-abcd\r\nx\"", plain.trim_end_matches('"')).replace("\r\n", "  ");
+        let fields = [("accept-encoding", "br"), ("if-none-match", forged.as_str())];
+        assert_eq!(ask_of(&bundle, &Method::GET, "/main.js", &fields).status, 200);
     }
 }

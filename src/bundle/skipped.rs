@@ -1,4 +1,4 @@
-//! What a folder holds and its bundle does not, for the log at start.
+//! What a folder holds and its bundle does not serve, or not as it is named, for the log at start.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,7 +14,11 @@ pub struct Skipped {
 
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is not served: {}", self.path.display(), self.reason)
+        let what = match self.reason {
+            SkipReason::OtherContent => "is served under its own name only",
+            _ => "is not served",
+        };
+        write!(f, "{} {what}: {}", self.path.display(), self.reason)
     }
 }
 
@@ -34,6 +38,8 @@ pub enum SkipReason {
     SpecialFile,
     /// A symbolic link to a folder, which could lead in a circle. Links to files are followed.
     LinkToFolder,
+    /// Named as if it were another file, compressed, and it is not.
+    OtherContent,
 }
 
 impl fmt::Display for SkipReason {
@@ -45,6 +51,9 @@ impl fmt::Display for SkipReason {
             Self::Empty => "its key has nothing between two slashes",
             Self::SpecialFile => "it is neither a file nor a folder",
             Self::LinkToFolder => "it is a link to a folder, and only links to files are followed",
+            Self::OtherContent => {
+                "it does not unpack to the file beside it, so compress that anew, or remove this"
+            }
         })
     }
 }

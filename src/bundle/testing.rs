@@ -4,11 +4,12 @@ use std::fs;
 
 use axum::body::to_bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{Bundle, File, Injection, Limits, LoadError, RequestParts, respond};
+use super::{
+    Bundle, Coding, Encoded, File, Injection, Limits, LoadError, Reads, RequestParts, respond,
+};
 
 pub(super) const DIGITS: &[u8] = b"0123456789";
 pub(super) const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
@@ -25,6 +26,18 @@ pub(super) fn bundle() -> Bundle {
         File::new(path.to_owned(), Bytes::from_static(body)).unwrap()
     };
     Bundle::assemble(files.map(file).into(), Vec::new())
+}
+
+/// A bundle whose script is there in every coding: the coding's name stands for the bytes.
+pub(super) fn encoded_bundle() -> Bundle {
+    let bundle = bundle();
+    let file = bundle.get("/main.js").unwrap();
+    for coding in Coding::ALL {
+        let body = Bytes::from_static(coding.token().as_bytes());
+        let encoded = Encoded::new(file.etag(), coding, body).unwrap();
+        file.encodings().unwrap().settle(coding, Some(encoded));
+    }
+    bundle
 }
 
 /// One answer, taken apart.
@@ -59,12 +72,11 @@ pub(super) fn ask_of(
     }
     let outcome = respond(bundle, &RequestParts { method, path, headers: &headers });
     let html = outcome.is_html();
-    let (parts, body) = outcome.into_response().into_parts();
-    let body = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(to_bytes(body, usize::MAX))
-        .unwrap();
+    let (parts, body) =
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+            let (parts, body) = outcome.answer(&Reads::default()).await.unwrap().into_parts();
+            (parts, to_bytes(body, usize::MAX).await.unwrap())
+        });
     Answer { status: parts.status.as_u16(), headers: parts.headers, body, html }
 }
 

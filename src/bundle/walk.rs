@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::inject::Injection;
 use super::load::{Limits, LoadError};
 use super::skipped::{SkipReason, Skipped};
-use super::{File, path};
+use super::stream::OnDisk;
+use super::{File, content_type, path};
 
 /// The state of one reading: what is left to visit, and what was found.
 pub(super) struct Walk<'a> {
@@ -100,6 +101,10 @@ impl<'a> Walk<'a> {
             let limit = self.limits.files;
             return Err(LoadError::TooManyFiles { root: self.root.to_owned(), limit });
         }
+        if let Some(file) = self.leave_on_disk(&url, path)? {
+            self.files.push(file);
+            return Ok(());
+        }
         let body = read_at_most(path, self.bytes_left)
             .map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
         let Some(body) = body else {
@@ -111,6 +116,21 @@ impl<'a> Walk<'a> {
             .map_err(|source| LoadError::Header { path: path.to_owned(), source })?;
         self.files.push(file);
         Ok(())
+    }
+
+    /// Describes a file that is too large for memory, unless its type needs it there.
+    fn leave_on_disk(&self, url: &str, path: &Path) -> Result<Option<File>, LoadError> {
+        let unreadable = |source| LoadError::Read { path: path.to_owned(), source };
+        let length = fs::metadata(path).map_err(unreadable)?.len();
+        if length <= self.limits.stream_bytes
+            || content_type::code(&content_type::of(url)).is_some()
+        {
+            return Ok(None);
+        }
+        let (disk, etag) = OnDisk::describe(path).map_err(unreadable)?;
+        let file = File::on_disk(url.to_owned(), disk, etag)
+            .map_err(|source| LoadError::Header { path: path.to_owned(), source })?;
+        Ok(Some(file))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "an arm among fallible ones")]
@@ -140,8 +160,10 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
+    use axum::http::Method;
+
     use super::super::Bundle;
-    use super::super::testing::{folder, load, paths};
+    use super::super::testing::{ask_of, folder, load, paths};
     use super::*;
 
     fn skips(bundle: &Bundle) -> Vec<(&OsStr, SkipReason)> {
@@ -187,8 +209,8 @@ mod tests {
         let bundle = load(&root).unwrap();
         let expected = ["/app.js", "/index.html", "/one.css", "/real.css", "/two.css"];
         assert_eq!(paths(&bundle), expected);
-        assert_eq!(bundle.get("/app.js").unwrap().body(), "..2026_01_01/app.js");
-        assert_eq!(bundle.get("/two.css").unwrap().body(), "real.css");
+        assert_eq!(bundle.get("/app.js").unwrap().body().unwrap(), "..2026_01_01/app.js");
+        assert_eq!(bundle.get("/two.css").unwrap().body().unwrap(), "real.css");
     }
 
     #[test]
@@ -238,5 +260,31 @@ mod tests {
             assert!(matches!(error, LoadError::BrokenLink { .. }), "{error}");
             assert!(error.to_string().contains("/link.js cannot be followed"), "{error}");
         }
+    }
+    #[test]
+    fn load_leaves_large_files_on_disk_unless_a_browser_runs_them() {
+        let root = folder(&[]);
+        let large = vec![b'7'; 5000];
+        for name in ["model.bin", "main.js", "about.html", "small.bin"] {
+            let body = if name == "small.bin" { &large[..4096] } else { &large[..] };
+            fs::write(root.path().join(name), body).unwrap();
+        }
+        symlink("model.bin", root.path().join("link.bin")).unwrap();
+        let limits = Limits { stream_bytes: 4096, total_bytes: 4096 + 2 * 5000 + 6, files: 6 };
+        let bundle = Bundle::load(root.path(), limits, &Injection::default()).unwrap();
+        let held = bundle.files().iter().filter(|file| file.body().is_some()).map(File::path);
+        let held: Vec<_> = held.collect();
+        assert_eq!(held, ["/about.html", "/index.html", "/main.js", "/small.bin"]);
+        for path in ["/model.bin", "/link.bin"] {
+            let answer = ask_of(&bundle, &Method::GET, path, &[]);
+            assert_eq!((answer.status, &*answer.body), (200, &*large), "{path}");
+            assert_eq!(answer.header("content-length"), "5000");
+            let head = ask_of(&bundle, &Method::HEAD, path, &[]);
+            assert_eq!((head.headers, &*head.body), (answer.headers, &b""[..]));
+            let part = ask_of(&bundle, &Method::GET, path, &[("range", "bytes=4990-")]);
+            assert_eq!((part.status, &*part.body), (206, &large[4990..]), "{path}");
+        }
+        let fewer = Limits { files: 5, ..limits };
+        assert!(Bundle::load(root.path(), fewer, &Injection::default()).is_err());
     }
 }

@@ -49,6 +49,8 @@ pub struct Limits {
     pub bundle_bytes: u64,
     /// Files of the viewer bundle.
     pub bundle_files: usize,
+    /// Bytes of a file of the bundle beyond which it stays on disk.
+    pub stream_bytes: u64,
 }
 
 pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits> {
@@ -78,6 +80,7 @@ pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits
     let [subject, address] = asks_per_minute(raw, p);
     let bundle_bytes = within("limits.bundle_bytes", raw.bundle_bytes, 512 << 20, 1..=64 << 30, p);
     let bundle_files = within("limits.bundle_files", raw.bundle_files, 20_000, 1..=1_000_000, p);
+    let stream_bytes = within("limits.stream_bytes", raw.stream_bytes, 8 << 20, 0..=64 << 30, p);
     Some(Limits {
         connections: size(connections?),
         requests: size(requests?),
@@ -97,6 +100,7 @@ pub(super) fn check(raw: &raw::Limits, problems: &mut Problems) -> Option<Limits
         asks_per_minute_per_address: number(address?),
         bundle_bytes: bundle_bytes?,
         bundle_files: size(bundle_files?),
+        stream_bytes: stream_bytes?,
     })
 }
 

@@ -495,4 +495,6 @@ pub struct Limits {
     pub bundle_bytes: Option<u64>,
     /// Files of the viewer bundle.
     pub bundle_files: Option<u64>,
+    /// Bytes of a file that stays on disk.
+    pub stream_bytes: Option<u64>,
 }

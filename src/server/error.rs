@@ -16,6 +16,7 @@ use super::snapshot::NotSigning;
 use super::throttle::TooMany;
 use crate::access::Refusal;
 use crate::authn::AuthnError;
+use crate::bundle::Gone;
 use crate::cookies::HandoffError;
 use crate::identity::Front;
 use crate::issuer::IssueError;
@@ -87,6 +88,9 @@ pub(super) enum ServeError {
     /// There is, but not by this method.
     #[error("this method is not allowed here")]
     Method(&'static str),
+    /// A file of the viewer was replaced on disk.
+    #[error(transparent)]
+    Gone(#[from] Gone),
     /// The body is too large.
     #[error("the request's body is too large")]
     BodyTooLarge,
@@ -330,6 +334,13 @@ impl ServeError {
                 "not-found",
                 "There is nothing here",
                 "The viewer has no such file.",
+            ),
+            Self::Gone(_) => say(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "file-changed",
+                "This file is being replaced",
+                "It changed on the server since the viewer was loaded. Try again shortly, and load the \
+                 page anew.",
             ),
             Self::Method(allowed) => Problem {
                 status: StatusCode::METHOD_NOT_ALLOWED,

@@ -133,8 +133,11 @@ pub(super) fn read_here(source: &KeySource) -> Result<Option<ActiveRing>, Keysto
 /// Reads every bundle; a problem stands under the key that names its folder.
 fn load_bundles(config: &Config) -> Result<Bundles, (String, LoadError)> {
     let Some(viewer) = &config.viewer else { return Ok(Bundles::default()) };
-    let limits =
-        Limits { total_bytes: config.limits.bundle_bytes, files: config.limits.bundle_files };
+    let limits = Limits {
+        total_bytes: config.limits.bundle_bytes,
+        files: config.limits.bundle_files,
+        stream_bytes: config.limits.stream_bytes,
+    };
     let injection = injection(config, viewer);
     let mut mounts = Vec::new();
     for served in &viewer.bundles {

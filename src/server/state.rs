@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use super::snapshot::Snapshot;
 use super::throttle::Throttle;
 use crate::authn::{Authenticator, CacheLimits, Fetcher, Providers};
+use crate::bundle::{Compressor, Reads};
 use crate::clock::Clock;
 use crate::issuer::Issuer;
 use crate::telemetry::{KeyFacts, Metrics};
@@ -26,6 +27,8 @@ struct Shared {
     issuer: Issuer,
     metrics: Arc<Metrics>,
     throttle: Throttle,
+    compressor: Compressor,
+    reads: Reads,
     draining: AtomicBool,
     in_work: AtomicUsize,
 }
@@ -43,7 +46,7 @@ impl AppState {
         });
         let longest_lifetime = AtomicU64::new(snapshot.longest_lifetime());
         let snapshot = ArcSwap::from_pointee(heard_now(snapshot, clock.as_ref()));
-        Self(Arc::new(Shared {
+        let state = Self(Arc::new(Shared {
             snapshot,
             longest_lifetime,
             providers: Providers::new(&clock, fetcher, cache_limits),
@@ -52,9 +55,13 @@ impl AppState {
             issuer,
             metrics,
             throttle: Throttle::new(),
+            compressor: Compressor::default(),
+            reads: Reads::default(),
             draining: AtomicBool::new(false),
             in_work: AtomicUsize::new(0),
-        }))
+        }));
+        state.compress();
+        state
     }
 
     /// The snapshot that holds now; take it once per request.
@@ -67,6 +74,7 @@ impl AppState {
     pub fn swap(&self, snapshot: Snapshot) {
         self.0.longest_lifetime.fetch_max(snapshot.longest_lifetime(), Ordering::AcqRel);
         self.0.snapshot.store(Arc::new(heard_now(snapshot, self.clock())));
+        self.compress();
     }
 
     /// Seconds that the longest of all cookies lives that any configuration since the start has allowed:
@@ -79,6 +87,14 @@ impl AppState {
     /// Makes the next snapshot out of the one that holds now, whoever else does so meanwhile.
     pub(super) fn update(&self, next: impl Fn(&Snapshot) -> Snapshot) {
         self.0.snapshot.rcu(|present| next(present));
+        self.compress();
+    }
+
+    /// Has what is not compressed yet compressed in the background.
+    fn compress(&self) {
+        for mount in self.snapshot().bundles.mounts() {
+            self.0.compressor.take_on(&mount.bundle);
+        }
     }
 
     /// Metrics as text, with what they say of the keys at this moment.
@@ -130,6 +146,11 @@ impl AppState {
     /// Counts who asks how often.
     pub(super) fn throttle(&self) -> &Throttle {
         &self.0.throttle
+    }
+
+    /// Reads those of the viewer's files that stay on disk.
+    pub(super) fn reads(&self) -> &Reads {
+        &self.0.reads
     }
 
     /// Whether the service wants requests.

@@ -23,8 +23,14 @@ pub(super) async fn serve(asked: Asked, request: Request) -> Response {
     match outcome {
         Outcome::NotFound => refuse(ServeError::NotFound),
         Outcome::MethodNotAllowed => refuse(ServeError::Method("GET, HEAD")),
-        _ if outcome.is_html() => page(&asked, outcome).await,
-        _ => outcome.into_response(),
+        _ => {
+            let html = outcome.is_html();
+            match outcome.answer(asked.state.reads()).await {
+                Ok(answer) if html => page(&asked, answer).await,
+                Ok(answer) => answer,
+                Err(gone) => refuse(gone.into()),
+            }
+        }
     }
 }
 
@@ -36,9 +42,9 @@ fn onward(path: &str, query: Option<&str>) -> Response {
     (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, location)]).into_response()
 }
 
-async fn page(asked: &Asked, outcome: Outcome<'_>) -> Response {
+async fn page(asked: &Asked, mut response: Response) -> Response {
     if !asked.may_carry_lines() {
-        return outcome.into_response();
+        return response;
     }
     let lines = match asked.lines_for_page().await {
         Ok(lines) => lines,
@@ -51,7 +57,6 @@ async fn page(asked: &Asked, outcome: Outcome<'_>) -> Response {
             None
         }
     };
-    let mut response = outcome.into_response();
     if let Some(lines) = lines {
         // A conditional answer is for a page that may be kept; this one is one person's.
         if response.status() != StatusCode::NOT_MODIFIED || !lines.is_empty() {

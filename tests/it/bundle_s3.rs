@@ -72,14 +72,14 @@ async fn a_prefix_is_a_folder_whatever_else_the_bucket_holds() {
     for prefix in ["v1", "v1/"] {
         let bundle = read(&store.open(prefix).await).await;
         assert_eq!(paths(&bundle), ["/a b+c.js", "/assets/é.js", "/empty", "/index.html"]);
-        assert_eq!(bundle.get("/").unwrap().body(), "<html>");
-        assert_eq!(bundle.get("/a%20b+c.js").unwrap().body(), "plus");
-        assert_eq!(bundle.get("/assets/%C3%A9.js").unwrap().body(), "accent");
-        assert_eq!(bundle.get("/empty").unwrap().body(), "");
+        assert_eq!(bundle.get("/").unwrap().body().unwrap(), "<html>");
+        assert_eq!(bundle.get("/a%20b+c.js").unwrap().body().unwrap(), "plus");
+        assert_eq!(bundle.get("/assets/%C3%A9.js").unwrap().body().unwrap(), "accent");
+        assert_eq!(bundle.get("/empty").unwrap().body().unwrap(), "");
     }
     let whole = read(&store.open("").await).await;
-    assert_eq!(whole.get("/").unwrap().body(), "all of it");
-    assert_eq!(whole.get("/v10/").unwrap().body(), "another");
+    assert_eq!(whole.get("/").unwrap().body().unwrap(), "all of it");
+    assert_eq!(whole.get("/v10/").unwrap().body().unwrap(), "another");
     let error = list(&store.open("v").await).await.unwrap_err();
     assert!(matches!(error, S3Error::NoIndex { .. }), "{error}");
     assert!(error.to_string().starts_with("s3://viewer-bundles/v/ holds no index.html"), "{error}");

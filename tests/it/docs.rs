@@ -117,6 +117,7 @@ fn the_reference_gives_the_real_defaults() {
         ("limits.asks_per_minute_per_address", limits.asks_per_minute_per_address.to_string()),
         ("limits.bundle_bytes", limits.bundle_bytes.to_string()),
         ("limits.bundle_files", limits.bundle_files.to_string()),
+        ("limits.stream_bytes", limits.stream_bytes.to_string()),
         ("listen", checked(crate::support::CONFIG).site.listen.to_string()),
         ("trusted_hops", checked(crate::support::CONFIG).site.trusted_hops.to_string()),
     ];

@@ -36,7 +36,8 @@ impl Front {
         // Its workers may run as somebody else.
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
         let port = free_port();
-        fs::write(folder.join("nginx.conf"), configuration(folder, port, topology, behind)).unwrap();
+        fs::write(folder.join("nginx.conf"), configuration(folder, port, topology, behind))
+            .unwrap();
         let nginx = ["/usr/sbin/nginx", "nginx"].into_iter().find(|name| Path::new(name).exists());
         let child = Command::new(nginx.unwrap_or("nginx"))
             .arg("-p")
@@ -71,7 +72,8 @@ impl Drop for Front {
 /// by which Chromium believes it.
 pub(super) fn certify(folder: &Path) -> String {
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-    let authority = ["req", "-x509", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"];
+    let authority =
+        ["req", "-x509", "-subj", "/CN=test authority", "-keyout", "ca.key", "-out", "ca.pem"];
     make(folder, &[&authority[..], &key].concat());
     let names = "subjectAltName=DNS:*.example.test,DNS:*.other.test,DNS:*.provider.test";
     let server = ["req", "-x509", "-CA", "ca.pem", "-CAkey", "ca.key", "-subj", "/CN=example.test"];

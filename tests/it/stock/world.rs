@@ -120,10 +120,12 @@ impl World {
 
     /// Lets a script live in the world, and shows what went wrong.
     pub(super) async fn tells(&self, script: &str) {
-        let hold = std::env::var("HOLD").is_ok(); let mut node = node_script(if hold { "stock_hold.mjs" } else { script });
+        let hold = std::env::var("HOLD").is_ok();
+        let mut node = node_script(if hold { "stock_hold.mjs" } else { script });
         node.arg(self.folder.path().join("world.json"));
         let told = tokio::task::spawn_blocking(move || node.output()).await.unwrap().unwrap();
-        let (out, err) = (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
+        let (out, err) =
+            (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
         print!("{out}");
         let log = fs::read_to_string(self.folder.path().join("error.log")).unwrap_or_default();
         assert!(told.status.success(), "{err}\nnginx said:\n{log}");
@@ -279,7 +281,9 @@ fn config(topology: Topology) -> String {
         Topology::Siblings | Topology::Handoff => "data.example.test",
     };
     let distributions = match topology {
-        Topology::OneHost => "[[distribution]]\nhost = \"viewer.example.test\"\npath = \"/data/\"\n",
+        Topology::OneHost => {
+            "[[distribution]]\nhost = \"viewer.example.test\"\npath = \"/data/\"\n"
+        }
         Topology::Siblings | Topology::Handoff => {
             "[[distribution]]\nhost = \"data.example.test\"\n\
              [[distribution]]\nhost = \"archive.example.test\"\n"
@@ -312,6 +316,7 @@ source = "dir:keys"
 [viewer]
 root = "{root}"
 "#,
-        root = std::env::var("BUILT").unwrap_or_else(|_| built.join("classic").display().to_string()),
+        root =
+            std::env::var("BUILT").unwrap_or_else(|_| built.join("classic").display().to_string()),
     )
 }
