@@ -5,6 +5,7 @@
 
 mod apache;
 mod edge;
+mod files;
 mod from_cron;
 pub(crate) mod nginx;
 
