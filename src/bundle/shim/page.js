@@ -80,7 +80,7 @@ export class Page {
   #arm() {
     this.#cancel();
     const left = this.#untilNext();
-    if (left !== Infinity) this.#cancel = this.#time.after(Math.min(left, LONGEST_TIMER), () => this.#tick());
+    if (left !== Infinity) this.#cancel = this.#time.after(Math.min(Math.ceil(left), LONGEST_TIMER), () => this.#tick());
   }
 
   /** Milliseconds until it is time to ask without being told to. */
