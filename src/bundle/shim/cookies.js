@@ -6,6 +6,8 @@
 // 3. Each renewal is a new generation. A read that began under an older one is simply done again.
 // 4. A refusal while cookies live means that the thing is absent, as S3 says 403 for that. It is looked
 //    into once in half a minute, and more seldom each time that this was for nothing.
+// 5. What a person may see can take more cookies than fit into an answer. The rest is asked for when a read
+//    that needs it is refused.
 
 import { parseOutcome } from "./service.js";
 import { stopwatch } from "./time.js";
@@ -49,6 +51,8 @@ export class Cookies {
   #wanted = false;
   #renewing = null;
   #renewed = null; // ends the waiting for #renewing
+  #sets = new Map(); // beginnings of URLs with cookies of their own → {age, lasts}: when it was asked for them
+  #demands = new Map(); // the same → the question under way
 
   /** `leads`: answers threads that have just begun; a page does. */
   constructor({ ask, threads, time, random = Math.random, leads = false }) {
@@ -120,8 +124,13 @@ export class Cookies {
     else this.#time.after(ANSWER, ask);
   }
 
-  /** Renews, unless that was just tried; whoever calls meanwhile gets the same. Never rejects. */
-  renew() {
+  /**
+   * Renews, unless that was just tried; whoever calls meanwhile gets the same. Never rejects. For a URL that
+   * needs cookies of its own, it gets those.
+   */
+  renew(url = "") {
+    const set = this.isAlive() ? this.#lacking(url) : "";
+    if (set) return this.#demand(set, url);
     if (!this.#renewing && this.mayAsk()) {
       const renewing = new Promise((done) => (this.#renewed = done));
       this.#renewing = renewing;
@@ -134,19 +143,20 @@ export class Cookies {
   }
 
   /**
-   * What explains that a read was refused, which began under this generation:
+   * What explains that a read of a URL was refused, which began under this generation:
    *
    * - "retry": there have been new cookies since;
    * - "renew": perhaps new cookies help: renew, then ask again what explains it;
    * - "later": there are no cookies just now, and the answer says nothing about what was read;
    * - "": nothing; it is a true answer.
    */
-  explain(began) {
+  explain(began, url) {
     if (began < this.generation) return "retry";
     if (this.#renewing) return "renew";
     if (this.#refusal === "no-access") return "";
     if (this.#refusal) return "later";
     if (!this.isAlive()) return this.mayAsk() ? "renew" : "later";
+    if (this.#lacking(url)) return "renew";
     if (this.untilAsking(this.#probe) > 0) return "";
     this.#probe = Math.min(this.#probe * 2, LONGEST_PROBE);
     return "renew";
@@ -164,6 +174,37 @@ export class Cookies {
       this.#threads.tell({ kind: "refused" });
     }
     this.#noteRefusal();
+  }
+
+  /** The beginning of a URL that needs cookies of its own, if they were not asked for lately. */
+  #lacking(url) {
+    const set = url && this.#last?.onDemand?.find((beginning) => url.startsWith(beginning));
+    const known = set && this.#sets.get(set);
+    return !set || (known && known.age() < known.lasts) ? "" : set;
+  }
+
+  #demand(set, url) {
+    const demand = this.#demands.get(set) ?? this.#threads.inTurn(() => this.#demandOnce(set, url));
+    this.#demands.set(set, demand);
+    return demand.then(() => void this.#demands.delete(set));
+  }
+
+  async #demandOnce(set, url) {
+    if (!this.#lacking(url)) return false;
+    const outcome = await this.#ask(url);
+    if (outcome.state === "signed-out") this.#accept(outcome);
+    // Where it came to nothing, it is left alone for a while.
+    const given = outcome.state === "fresh";
+    const news = { kind: "set", set, given, at: outcome.at, lasts: given ? outcome.expiresIn * 0.9 : PROBE };
+    this.#note(news);
+    this.#threads.tell(news);
+    return true;
+  }
+
+  #note({ set, given, at, lasts }) {
+    if (typeof set !== "string" || !Number.isFinite(at) || !Number.isFinite(lasts)) return;
+    this.#sets.set(set, { age: stopwatch(this.#time, at), lasts });
+    if (given === true) this.generation += 1;
   }
 
   /** Returns whether it asked. There is no need to if another thread did while this one waited. */
@@ -186,6 +227,7 @@ export class Cookies {
       this.#threads.tell({ kind: "known", ...this.#last });
     }
     if (message.kind === "refused") this.#noteRefusal();
+    if (message.kind === "set") this.#note(message);
     const outcome = parseOutcome(message);
     if (!outcome) return;
     if (message.kind !== "outcome" && !(message.kind === "known" && !this.#leads && !this.#last)) return;

@@ -1,8 +1,8 @@
 // Which URLs are private data, and so are read with the person's cookies.
 
 /**
- * Returns a function that tells of a URL, relative to the page or not, whether it is data: "cross-origin",
- * "same-origin", or "" for anything else.
+ * Returns a function that finds data behind a URL, relative to the page or not: `{url, crossOrigin}`, or null
+ * for anything else.
  *
  * URLs are compared as the browser reads them, origin by origin and path by path, never as texts:
  * `https://data.example.org.evil.example/`, `https://data.example.org@evil.example/` and
@@ -12,9 +12,9 @@ export function dataUrls(prefixes, scope) {
   const known = prefixes.map((prefix) => new URL(prefix));
   return (url) => {
     const asked = read(url, scope);
-    if (!asked || asked.username || asked.password) return "";
-    if (!known.some((prefix) => lies(asked, prefix))) return "";
-    return asked.origin === scope.origin ? "same-origin" : "cross-origin";
+    if (!asked || asked.username || asked.password) return null;
+    if (!known.some((prefix) => lies(asked, prefix))) return null;
+    return { url: asked.href, crossOrigin: asked.origin !== scope.origin };
   };
 }
 

@@ -1,12 +1,12 @@
 // `<img>`, whose address is set by script. One that stands in the markup is the browser's: it sends
 // cookies to hosts of the same site anyway.
 
-export function patchImages(scope, kindOf, cookies) {
+export function patchImages(scope, dataAt, cookies) {
   const prototype = scope.HTMLImageElement?.prototype;
   if (!prototype) return;
   const src = Object.getOwnPropertyDescriptor(prototype, "src");
   const { setAttribute } = prototype;
-  const images = new Images(kindOf, cookies, setAttribute, (image, url) => src.set.call(image, url));
+  const images = new Images(dataAt, cookies, setAttribute, (image, url) => src.set.call(image, url));
 
   Object.defineProperty(prototype, "src", {
     ...src,
@@ -23,7 +23,7 @@ export function patchImages(scope, kindOf, cookies) {
 }
 
 class Images {
-  #kindOf;
+  #dataAt;
   #cookies;
   #setAttribute;
   #setSource;
@@ -31,8 +31,8 @@ class Images {
   #reads = new WeakMap(); // image → {url, began, again}
   #heard = new WeakSet();
 
-  constructor(kindOf, cookies, setAttribute, setSource) {
-    this.#kindOf = kindOf;
+  constructor(dataAt, cookies, setAttribute, setSource) {
+    this.#dataAt = dataAt;
     this.#cookies = cookies;
     this.#setAttribute = setAttribute;
     this.#setSource = setSource;
@@ -41,11 +41,11 @@ class Images {
   /** Before an image is given this address. Never throws. */
   prepare(image, url) {
     try {
-      const kind = this.#kindOf(url);
+      const data = this.#dataAt(url);
       this.#reads.delete(image);
-      this.#allow(image, kind === "cross-origin");
-      if (!kind) return;
-      this.#reads.set(image, { url: String(url), began: this.#cookies.generation, again: false });
+      this.#allow(image, data?.crossOrigin);
+      if (!data) return;
+      this.#reads.set(image, { url: data.url, began: this.#cookies.generation, again: false });
       this.#listen(image);
       this.#cookies.want();
     } catch {
@@ -78,12 +78,12 @@ class Images {
   #failed(event, image) {
     const read = this.#reads.get(image);
     if (!read) return;
-    const reason = this.#cookies.explain(read.began);
+    const reason = this.#cookies.explain(read.began, read.url);
     if (reason === "later") this.#cookies.refuse();
     if (reason === "" || reason === "later" || read.again) return;
     event.stopImmediatePropagation();
     read.again = true;
-    const renewed = reason === "renew" ? this.#cookies.renew() : Promise.resolve();
+    const renewed = reason === "renew" ? this.#cookies.renew(read.url) : Promise.resolve();
     renewed.then(() => {
       if (this.#reads.get(image) !== read) return;
       read.began = this.#cookies.generation;

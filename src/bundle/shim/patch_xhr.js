@@ -6,7 +6,7 @@
 
 const EVENTS = ["readystatechange", "progress", "load", "error", "timeout", "loadend"];
 
-export function patchXhr(scope, kindOf, cookies) {
+export function patchXhr(scope, dataAt, cookies) {
   const prototype = scope.XMLHttpRequest?.prototype;
   if (!prototype) return;
   const native = { open: prototype.open, send: prototype.send, setRequestHeader: prototype.setRequestHeader, abort: prototype.abort };
@@ -16,9 +16,9 @@ export function patchXhr(scope, kindOf, cookies) {
   prototype.open = function open(method, url) {
     reads.delete(this);
     native.open.apply(this, arguments);
-    const kind = kindOf(url);
-    if (!kind) return;
-    reads.set(this, new Read(this, native, cookies, kind, arguments));
+    const data = dataAt(url);
+    if (!data) return;
+    reads.set(this, new Read(this, native, cookies, data, arguments));
     if (heard.has(this)) return;
     heard.add(this);
     // Listeners for the capture phase are called before all others, whenever those were added.
@@ -47,7 +47,7 @@ class Read {
   #request;
   #native;
   #cookies;
-  #kind;
+  #data;
   #opened;
   #again; // whether it may be done a second time
   #sent = [];
@@ -58,11 +58,11 @@ class Read {
   #muted = false; // its events are of an attempt that does not count
   #judged = false;
 
-  constructor(request, native, cookies, kind, opened) {
+  constructor(request, native, cookies, data, opened) {
     this.#request = request;
     this.#native = native;
     this.#cookies = cookies;
-    this.#kind = kind;
+    this.#data = data;
     this.#opened = opened;
     const [method, , asynchronous] = opened;
     this.#again = /^(get|head)$/i.test(method) && (opened.length < 3 || Boolean(asynchronous));
@@ -94,7 +94,7 @@ class Read {
     this.#began = this.#cookies.generation;
     this.#startedAt = performance.now();
     // Also where the viewer has said `false`, which is what libraries say for "nothing special".
-    if (this.#kind === "cross-origin") this.#request.withCredentials = true;
+    if (this.#data.crossOrigin) this.#request.withCredentials = true;
     this.#native.send.apply(this.#request, this.#sent);
   }
 
@@ -107,7 +107,7 @@ class Read {
   }
 
   #judge() {
-    const reason = this.#cookies.explain(this.#began);
+    const reason = this.#cookies.explain(this.#began, this.#data.url);
     this.#judged = reason === "" || reason === "later";
     if (reason === "later") this.#cookies.refuse();
     this.#muted = !this.#judged;
@@ -130,7 +130,7 @@ class Read {
   #whenRenewed(next) {
     this.#waiting = true;
     const needed = this.#cookies.generation === this.#began || !this.#muted;
-    Promise.resolve(needed && this.#cookies.renew()).then(() => {
+    Promise.resolve(needed && this.#cookies.renew(this.#data.url)).then(() => {
       if (this.#aborted) return;
       this.#waiting = false;
       next();

@@ -7,26 +7,26 @@ const ROUNDS = 2;
  * Returns `read(input, init)`: null where that is no read of data, and otherwise what `fetch` would
  * return, with cookies, and 503 in place of a refusal that only says that there are none.
  */
-export function reader({ fetch, kindOf, cookies }) {
+export function reader({ fetch, dataAt, cookies }) {
   return (input, init) => {
-    const asked = describe(input, init, kindOf);
+    const asked = describe(input, init, dataAt);
     if (!asked) return null;
     const attempt = () => fetch(input, asked.init);
     cookies.want();
-    return asked.again ? persist(attempt, asked, kindOf, cookies) : attempt();
+    return asked.again ? persist(attempt, asked, dataAt, cookies) : attempt();
   };
 }
 
 /** What is asked for, or null if it is none of our business. */
-function describe(input, init, kindOf) {
+function describe(input, init, dataAt) {
   const request = typeof input?.url === "string" ? input : null;
-  const kind = kindOf(request ? request.url : input);
+  const data = dataAt(request ? request.url : input);
   const say = (name, otherwise) => init?.[name] ?? request?.[name] ?? otherwise;
   // Whoever says "omit" means it; "same-origin" is what everybody says who says nothing.
-  if (!kind || say("credentials") === "omit") return null;
+  if (!data || say("credentials") === "omit") return null;
   const again = ["GET", "HEAD"].includes(String(say("method", "GET")).toUpperCase()) && say("mode") !== "no-cors";
-  const changed = kind === "cross-origin" ? withCredentials(request, init) : init;
-  return { init: changed, again, signal: say("signal"), isHead: /^head$/i.test(say("method", "GET")) };
+  const changed = data.crossOrigin ? withCredentials(request, init) : init;
+  return { url: data.url, init: changed, again, signal: say("signal"), isHead: /^head$/i.test(say("method", "GET")) };
 }
 
 /** The viewer's own settings, with credentials on top; it may hold on to the object and change it. */
@@ -38,15 +38,15 @@ function withCredentials(request, init) {
   return Object.create(init ?? null, Object.getOwnPropertyDescriptors(changed));
 }
 
-async function persist(attempt, asked, kindOf, cookies) {
+async function persist(attempt, asked, dataAt, cookies) {
   for (let round = 0; ; round += 1) {
     const began = cookies.generation;
     const { answer, error } = await once(attempt, asked.signal);
-    if (answer && !isRefusal(answer, kindOf)) {
+    if (answer && !isRefusal(answer, dataAt)) {
       if (round > 0) cookies.helped();
       return answer;
     }
-    const reason = round < ROUNDS ? await reasonFor(began, asked.signal, cookies) : "";
+    const reason = round < ROUNDS ? await reasonFor(began, asked, cookies) : "";
     if (reason === "") {
       if (error) throw error;
       return answer;
@@ -70,15 +70,15 @@ async function once(attempt, signal) {
 }
 
 /** What another host says, to which a data host led, is that host's affair. */
-function isRefusal(answer, kindOf) {
-  return answer.status === 403 && (!answer.redirected || kindOf(answer.url) !== "");
+function isRefusal(answer, dataAt) {
+  return answer.status === 403 && (!answer.redirected || dataAt(answer.url) !== null);
 }
 
-async function reasonFor(began, signal, cookies) {
-  const reason = cookies.explain(began);
+async function reasonFor(began, { url, signal }, cookies) {
+  const reason = cookies.explain(began, url);
   if (reason !== "renew") return reason;
-  await unlessAborted(cookies.renew(), signal);
-  const then = cookies.explain(began);
+  await unlessAborted(cookies.renew(url), signal);
+  const then = cookies.explain(began, url);
   return then === "renew" ? "later" : then;
 }
 

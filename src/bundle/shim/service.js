@@ -7,20 +7,23 @@ const DAY = 86_400_000;
 const AGAIN = 30_000;
 
 /**
- * Renews the cookies. Never rejects. Returns an outcome, whose times are in milliseconds:
+ * Renews the cookies, or gets those that open the URL `wanted`. Never rejects. Returns an outcome, whose
+ * times are in milliseconds:
  *
- * - `{state: "fresh", at, expiresIn, refreshIn}`: there are new cookies, counted from `at`;
+ * - `{state: "fresh", at, expiresIn, refreshIn, onDemand}`: there are new cookies, counted from `at`; what
+ *   begins with a URL in `onDemand` has cookies of its own, which did not fit;
  * - `{state: "signed-out", at}`: signing in can help;
  * - `{state: "no-access", at}`: it cannot, no rule opens anything;
  * - `{state: "unavailable", at, retryAfter}`: nobody knows just now.
  */
-export async function askForCookies({ fetch, site, origins, time }) {
+export async function askForCookies({ fetch, site, origins, time, wanted = "" }) {
   const patience = new AbortController();
   const cancel = time.after(LIMIT, () => patience.abort());
   const post = (url, init) =>
     fetch(url, { method: "POST", credentials: "include", redirect: "manual", cache: "no-store", signal: patience.signal, ...init });
   try {
-    const answer = await post(`${site}/session/cookies`, { headers: { accept: "application/json" } });
+    const query = wanted && `?for=${encodeURIComponent(wanted)}`;
+    const answer = await post(`${site}/session/cookies${query}`, { headers: { accept: "application/json" } });
     const said = { ...(await judge(answer, post, origins)), at: time.now() };
     return parseOutcome(said) ?? unavailable(time.now());
   } catch {
@@ -35,8 +38,10 @@ const unavailable = (at, retryAfter = 0) => ({ state: "unavailable", at, retryAf
 async function judge(answer, post, origins) {
   // A load balancer that authenticates where it should allow leads to its login page.
   if (answer.type === "opaqueredirect") return { state: "signed-out" };
-  const body = await answer.json().catch(() => ({}));
-  if (answer.ok) return handOver(body, post, origins);
+  const body = (await answer.json().catch(() => null)) ?? {};
+  // A refusal has handoffs too: by them, other hosts take away what they gave.
+  const given = await handOver(body, post, origins);
+  if (answer.ok) return given;
   const kind = String(body?.type).split(":").pop();
   if (answer.status === 401 && kind !== "session-unchecked") return { state: "signed-out" };
   if (answer.status === 403 && kind === "no-access") return { state: "no-access" };
@@ -48,10 +53,11 @@ async function handOver(body, post, origins) {
   const handoffs = Array.isArray(body.handoffs) ? body.handoffs : [];
   const lives = await Promise.all([life(body), ...handoffs.map((handoff) => exchange(handoff, post, origins))]);
   const least = (name) => Math.min(...lives.map((one) => one[name]).filter(Number.isFinite));
-  return { state: "fresh", expiresIn: least("expiresIn"), refreshIn: least("refreshIn") };
+  const onDemand = lives.flatMap((one) => one.onDemand ?? []);
+  return { state: "fresh", expiresIn: least("expiresIn"), refreshIn: least("refreshIn"), onDemand };
 }
 
-const life = (body) => ({ expiresIn: seconds(body.expires_in), refreshIn: seconds(body.refresh_in) });
+const life = (body) => ({ expiresIn: seconds(body.expires_in), refreshIn: seconds(body.refresh_in), onDemand: body.on_demand });
 
 async function exchange(handoff, post, origins) {
   try {
@@ -78,7 +84,8 @@ export function parseOutcome(said) {
   const expiresIn = between(1000, said.expiresIn, DAY);
   if (!expiresIn) return null;
   const refreshIn = between(1000, said.refreshIn, expiresIn) ?? expiresIn * 0.8;
-  return { state, at, expiresIn, refreshIn };
+  const texts = Array.isArray(said.onDemand) ? said.onDemand.filter((text) => typeof text === "string") : [];
+  return { state, at, expiresIn, refreshIn, onDemand: texts.map((text) => text.replace(/\*$/, "")) };
 }
 
 function between(least, value, most) {

@@ -8,7 +8,7 @@ serve(globalThis, EDGEMINT_CONFIG, systemTime);
 /** Without data to read, or where the service has it no more, the worker removes itself. */
 function serve(scope, config, time) {
   const wanted = Boolean(config?.data?.length);
-  const { kindOf, read } = wanted ? makeThread({ scope, config, time, leads: false }) : { kindOf: () => "" };
+  const { dataAt, read } = wanted ? makeThread({ scope, config, time, leads: false }) : { dataAt: () => null };
   scope.addEventListener("install", () => scope.skipWaiting());
   scope.addEventListener("activate", (event) => event.waitUntil(wanted ? scope.clients.claim() : scope.registration.unregister()));
   scope.addEventListener("message", (event) => {
@@ -19,7 +19,7 @@ function serve(scope, config, time) {
     if (!checked) event.waitUntil(removeIfGone(scope));
     checked = true;
     const { request } = event;
-    const ours = kindOf(request.url) && request.mode !== "no-cors" && request.mode !== "navigate";
+    const ours = dataAt(request.url) && request.mode !== "no-cors" && request.mode !== "navigate";
     const answer = ours && read(request);
     if (answer) event.respondWith(answer);
   });

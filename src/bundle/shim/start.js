@@ -23,12 +23,12 @@ export function start(scope, config, time) {
 function place(scope, config, time, isPage) {
   // Beside a service worker, which reads for the whole origin, only the page has something to do.
   if (!config.data.length || (config.worker && !isPage)) return;
-  const { native, kindOf, cookies, read } = makeThread({ scope, config, time, leads: isPage });
+  const { native, dataAt, cookies, read } = makeThread({ scope, config, time, leads: isPage });
   if (isPage) new Page({ cookies, scope, time, site: config.site }).start();
   if (config.worker) return;
   patchFetch(scope, native, read);
-  patchXhr(scope, kindOf, cookies);
-  if (isPage) patchImages(scope, kindOf, cookies);
+  patchXhr(scope, dataAt, cookies);
+  if (isPage) patchImages(scope, dataAt, cookies);
 }
 
 const isServiceWorker = (scope) => typeof scope.ServiceWorkerGlobalScope === "function" && scope instanceof scope.ServiceWorkerGlobalScope;

@@ -12,9 +12,9 @@ export function makeThread({ scope, config, time, leads }) {
   const fetch = (...given) => native.apply(scope, given);
   const site = config.site || scope.origin;
   const origins = config.data.map((prefix) => new URL(prefix).origin);
-  const kindOf = dataUrls(config.data, scope);
+  const dataAt = dataUrls(config.data, scope);
   const threads = connect(scope, site, time);
-  const ask = () => askForCookies({ fetch, site, origins, time });
+  const ask = (wanted) => askForCookies({ fetch, site, origins, time, wanted });
   const cookies = new Cookies({ ask, threads, time, leads });
-  return { native, kindOf, cookies, read: reader({ fetch, kindOf, cookies }) };
+  return { native, dataAt, cookies, read: reader({ fetch, dataAt, cookies }) };
 }

@@ -335,3 +335,63 @@ test("the question is a POST to the service alone, and follows nobody elsewhere"
     assert.deepEqual([init.credentials, init.redirect, init.headers.accept], ["include", "manual", "application/json"]);
   }
 });
+
+/** A person with more than fits: lab-b has cookies of its own. */
+function crowded(world) {
+  const open = new Set(["lab-a"]);
+  world.service = ({ url }) => {
+    const wanted = new URL(url).searchParams.get("for");
+    if (wanted) open.add(new URL(wanted).pathname.split("/")[1]);
+    return Response.json({ expires_in: 3600, refresh_in: 2880, on_demand: wanted ? [] : [`${DATA}lab-b/*`, 7, null] });
+  };
+  world.edge = ({ url }) => new Response("", { status: open.has(new URL(url).pathname.split("/")[1]) ? 200 : 403 });
+  return open;
+}
+
+test("what did not fit is asked for when it is read, once for all threads", async () => {
+  const world = new World();
+  const open = crowded(world);
+  const threads = [world.thread({ leads: true }), world.thread(), world.thread()];
+  await threads[0].cookies.renew();
+  await world.pass(SECOND);
+  const statuses = async () => {
+    const reads = threads.flatMap(({ read }) => Array.from({ length: 20 }, (_, number) => read(`${DATA}lab-b/${number}`)));
+    await world.pass(SECOND);
+    return [...new Set((await Promise.all(reads)).map(({ status }) => status))];
+  };
+  assert.deepEqual(await statuses(), [200]);
+  assert.deepEqual(world.posts.map(({ url }) => new URL(url).search), ["", `?for=${encodeURIComponent(`${DATA}lab-b/0`)}`]);
+  await world.pass(50 * 60 * SECOND);
+  await threads[0].cookies.renew();
+  await world.pass(9 * 60 * SECOND);
+  open.delete("lab-b");
+  assert.deepEqual(await statuses(), [200], "it is asked for again when it has ended");
+  assert.equal(world.posts.length, 4);
+});
+
+test("what is refused on demand too is left alone for a while", async () => {
+  const world = new World();
+  crowded(world);
+  const { read, cookies } = world.thread({ leads: true });
+  await cookies.renew();
+  await world.pass(SECOND);
+  world.service = () => problem(403, "no-access");
+  for (let chunk = 0; chunk < 50; chunk += 1) {
+    const answer = read(`${DATA}lab-b/${chunk}`);
+    await world.pass(100);
+    assert.equal((await answer).status, 403);
+  }
+  assert.equal(cookies.state, "fresh");
+  assert.equal(world.posts.length, 2);
+});
+
+test("a refusal takes its handoffs along, by which other hosts forget what they gave", async () => {
+  const world = new World();
+  world.service = ({ url }) => url.startsWith(SITE)
+    ? new Response(JSON.stringify({ type: "urn:edgemint:problem:no-access", handoffs: [{ url: `${DATA}session/handoff`, token: "clear" }] }), { status: 403 })
+    : Response.json({ resources: [] });
+  const { cookies } = world.thread({ leads: true });
+  await cookies.renew();
+  assert.equal(cookies.state, "no-access");
+  assert.deepEqual(world.posts.map(({ init }) => init.body), [undefined, "clear"]);
+});

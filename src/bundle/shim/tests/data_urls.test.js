@@ -3,7 +3,15 @@ import { test } from "node:test";
 import { dataUrls } from "../data_urls.js";
 
 const scope = { origin: "https://viewer.example.org", location: { href: "https://viewer.example.org/v/index.html" } };
-const kindOf = dataUrls(["https://data.example.org/", "https://viewer.example.org/data/", "https://shared.example.org/lab"], scope);
+const kinds = (prefixes, scope) => {
+  const dataAt = dataUrls(prefixes, scope);
+  return (url) => {
+    const data = dataAt(url);
+    if (!data) return "";
+    return data.crossOrigin ? "cross-origin" : "same-origin";
+  };
+};
+const kindOf = kinds(["https://data.example.org/", "https://viewer.example.org/data/", "https://shared.example.org/lab"], scope);
 
 test("data is told by origin and path", () => {
   assert.equal(kindOf("https://data.example.org/a"), "cross-origin");
@@ -51,12 +59,12 @@ test("what only looks like data is not", () => {
 });
 
 test("a worker made from a blob has no base for relative addresses", () => {
-  const inBlob = dataUrls(["https://data.example.org/"], { ...scope, location: { href: "blob:https://viewer.example.org/1" } });
+  const inBlob = kinds(["https://data.example.org/"], { ...scope, location: { href: "blob:https://viewer.example.org/1" } });
   assert.equal(inBlob("lab-a/chunk"), "");
   assert.equal(inBlob("https://data.example.org/lab-a/chunk"), "cross-origin");
 });
 
 test("an address is read by the page's base", () => {
-  const based = dataUrls(["https://data.example.org/"], { ...scope, document: { baseURI: "https://data.example.org/x/" } });
+  const based = kinds(["https://data.example.org/"], { ...scope, document: { baseURI: "https://data.example.org/x/" } });
   assert.equal(based("chunk"), "cross-origin");
 });
