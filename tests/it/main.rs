@@ -81,6 +81,8 @@ mod secrets;
 mod serve;
 /// `/session` and everything under it, through the router.
 mod session;
+/// The shim's own tests, in JavaScript and in a browser.
+mod shim;
 /// Our own sign-in, against a provider that we did not write.
 mod sign_in;
 /// Stock viewers in stock browsers.
