@@ -60,7 +60,7 @@ pub use self::encoding::{Coding, Encoded};
 pub use self::file::File;
 pub use self::inject::{Injection, Sources};
 pub use self::load::{Limits, LoadError};
-pub use self::mount::{Bundles, Mount, Place};
+pub use self::mount::{Bundles, Mark, Mount, Origin, Place};
 pub use self::negotiate::Accepted;
 pub use self::outcome::{Found, Outcome};
 pub use self::respond::{RequestParts, respond};

@@ -12,6 +12,9 @@ use crate::bundle::Mount;
 use crate::config::{ConfigError, Fronts, LoginFront, Provider, process_environment};
 use crate::server::Snapshot;
 
+/// How many of the names that are not served are told.
+const MAX_SKIPPED: usize = 20;
+
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
@@ -103,14 +106,25 @@ fn describe_bundles(mounts: &[Mount]) {
     if mounts.is_empty() {
         line("bundle", "none: files are served by something else");
     }
-    for Mount { path, hosts, bundle } in mounts {
-        let (files, size) = (bundle.files().len(), bundle.total_bytes() / 1024);
+    for Mount { path, hosts, origin, bundle, .. } in mounts {
         let hosts =
             hosts.as_ref().map_or_else(String::new, |hosts| format!(" of {}", hosts.join(", ")));
-        line("bundle", &format!("{files} files, {size} KB in memory, at {path}{hosts}"));
+        let holds = match bundle {
+            Some(bundle) => {
+                let (files, size) = (bundle.files().len(), bundle.total_bytes() / 1024);
+                format!("{files} files, {size} KB in memory")
+            }
+            None => format!("{}, not read here", origin.source),
+        };
+        line("bundle", &format!("{holds}, at {path}{hosts}"));
     }
-    for skipped in mounts.iter().flat_map(|mount| mount.bundle.skipped()).take(20) {
+    let read = || mounts.iter().filter_map(|mount| mount.bundle.as_deref());
+    for skipped in read().flat_map(|bundle| bundle.skipped()).take(MAX_SKIPPED) {
         line("skipped", &skipped.to_string());
+    }
+    let skipped = read().map(|bundle| bundle.skipped().len()).sum::<usize>();
+    if skipped > MAX_SKIPPED {
+        line("skipped", &format!("and {} more", skipped - MAX_SKIPPED));
     }
 }
 

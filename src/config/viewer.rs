@@ -1,5 +1,6 @@
 //! `[viewer]`: viewer bundles, where they are served, and what is added to them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::hosts::{self, Hosts};
@@ -51,6 +52,15 @@ pub enum BundleSource {
         /// What keys begin with: empty, or ends in a slash.
         prefix: String,
     },
+}
+
+impl fmt::Display for BundleSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(root) => write!(f, "{}", root.display()),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
 }
 
 /// What renews cookies beneath a viewer that knows nothing of them.

@@ -85,6 +85,9 @@ pub(super) enum ServeError {
     /// There is no such thing.
     #[error("there is nothing here")]
     NotFound,
+    /// There is, once its bucket was read.
+    #[error("the viewer has not been read yet")]
+    BundleUnread,
     /// There is, but not by this method.
     #[error("this method is not allowed here")]
     Method(&'static str),
@@ -328,6 +331,12 @@ impl ServeError {
                 "There is nothing here",
                 "This host serves data, and takes handoffs at /session/handoff. Everything else of the \
                  service is at the viewer's host.",
+            ),
+            Self::BundleUnread => say(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "viewer-unread",
+                "The viewer is not here yet",
+                "The bucket that it is kept in has not been read yet. Try again shortly.",
             ),
             Self::NotFound => say(
                 StatusCode::NOT_FOUND,

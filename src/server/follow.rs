@@ -284,11 +284,11 @@ fn retry_pause(has_key: bool, failures: u32, interval: Duration) -> Duration {
 }
 
 /// Between four and six fifths of a pause.
-fn spread_out(pause: Duration, spread: u8) -> Duration {
+pub(super) fn spread_out(pause: Duration, spread: u8) -> Duration {
     pause * (800 + u32::from(spread) * 400 / 255) / 1000
 }
 
-fn random_byte() -> u8 {
+pub(super) fn random_byte() -> u8 {
     let mut byte = [128];
     // Without random numbers, instances may fall into step, and that is all.
     let _ = SystemRandom::new().fill(&mut byte);

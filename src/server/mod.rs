@@ -21,6 +21,7 @@ mod connection;
 mod cors;
 mod error;
 mod follow;
+mod follow_bundles;
 mod handoff;
 mod harden;
 mod login_session;
@@ -52,6 +53,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 pub use self::follow::Follower;
+pub use self::follow_bundles::BundleFollower;
 pub use self::router::router;
 pub use self::secrets::{SecretError, SecretProblem, Secrets};
 pub use self::snapshot::{NotSigning, Snapshot};
@@ -178,6 +180,7 @@ impl Server {
     pub async fn serve(self, stopping: watch::Receiver<Stopping>) {
         let state = self.state.clone();
         let asked = Arc::new(Notify::new());
+        let (look, looks) = watch::channel(());
         let keys = tokio::spawn(follow::follow(state.clone(), asked.clone()));
         let reload = tokio::spawn(reload::follow(
             state.clone(),
@@ -185,7 +188,9 @@ impl Server {
             self.environment,
             self.hang_ups,
             asked,
+            look,
         ));
+        let bundles = tokio::spawn(follow_bundles::follow(state.clone(), looks));
         let secrets = tokio::spawn(secrets::follow(state.clone()));
         let admin = self
             .admin
@@ -194,6 +199,7 @@ impl Server {
         accept::serve(self.listener, state, stopping).await;
         keys.abort();
         reload.abort();
+        bundles.abort();
         secrets.abort();
         ready.abort();
         if let Some(admin) = admin {

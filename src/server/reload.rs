@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::signal::unix::Signal;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::snapshot::{Snapshot, read_here};
 use super::state::AppState;
@@ -20,13 +20,15 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Size and time of change of the file; `None` if it is not there.
 type Trace = Option<(u64, SystemTime)>;
 
-/// Reloads for as long as the service runs. `keys` is told when the keys are to be read anew.
+/// Reloads for as long as the service runs. `keys` and `bundles` are told when those are to be looked at
+/// anew.
 pub(super) async fn follow(
     state: AppState,
     file: PathBuf,
     environment: Environment,
     mut hang_ups: Signal,
     keys: Arc<Notify>,
+    bundles: watch::Sender<()>,
 ) {
     let mut seen = trace(&file);
     let mut problem: Option<String> = None;
@@ -46,6 +48,7 @@ pub(super) async fn follow(
         }
         if asked || failed.is_none() {
             keys.notify_one();
+            bundles.send_replace(());
         }
         // The trace of before counts, or a change during the reload would never be seen.
         (problem, seen) = (failed, now);
@@ -60,8 +63,10 @@ fn trace(file: &Path) -> Trace {
 /// Loads a whole new snapshot, or keeps the old one and says why.
 async fn reload(state: &AppState, file: &Path, environment: &Environment) -> Result<(), String> {
     let (path, environment) = (file.to_owned(), environment.clone());
-    let loading =
-        tokio::task::spawn_blocking(move || Snapshot::load_without_keys(&path, &environment));
+    let bundles = state.snapshot().bundles.clone();
+    let loading = tokio::task::spawn_blocking(move || {
+        Snapshot::load_what_is_new(&path, &environment, &bundles)
+    });
     let loaded = loading.await.map_err(|error| error.to_string())?;
     let new = loaded.map_err(|error| error.to_string())?;
     // Keys of a source that stays are followed, so trouble with them keeps no rule from changing.
@@ -73,7 +78,8 @@ async fn reload(state: &AppState, file: &Path, environment: &Environment) -> Res
     state.update(|present| {
         let (ring, heard) = keys.clone().unwrap_or((present.ring.clone(), present.heard));
         let secrets = Arc::new(new.secrets.after(&present.secrets, &new.config));
-        Snapshot { ring, heard, secrets, ..new.clone() }
+        let bundles = new.bundles.after(&present.bundles, state.clock().now());
+        Snapshot { ring, heard, secrets, bundles, ..new.clone() }
     });
     state.metrics().reloaded(true);
     let key = state.snapshot().ring.as_ref().map(|ring| ring.active.id.to_string());

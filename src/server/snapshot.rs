@@ -10,11 +10,10 @@ use std::sync::Arc;
 use super::secrets::Secrets;
 use crate::access::Lifetime;
 use crate::bundle::shim::ShimConfig;
-use crate::bundle::{Bundle, Bundles, Injection, Limits, LoadError, Mount, Sources};
+use crate::bundle::{Bundles, Injection, Limits, LoadError, Mount, Origin, Sources};
 use crate::clock::EpochSeconds;
 use crate::config::{
-    self, BundleSource, Config, ConfigError, CspSources, Distribution, Environment, KeySource,
-    Shim, Viewer,
+    self, Config, ConfigError, CspSources, Distribution, Environment, KeySource, Shim, Viewer,
 };
 use crate::keystore::{ActiveRing, Credential, Folder, KeystoreError};
 use crate::policy::BaseUrl;
@@ -53,26 +52,28 @@ impl Snapshot {
     /// # Errors
     /// [`ConfigError`] lists every file that is wrong, under the key that names it.
     pub fn load(file: &Path, environment: &Environment) -> Result<Self, ConfigError> {
-        Self::read(file, environment, read_here)
+        Self::read(file, environment, read_here, &Bundles::default())
     }
 
-    /// Reads everything but the keys.
-    pub(super) fn load_without_keys(
+    /// Reads everything but the keys, and bundles that were read and are followed.
+    pub(super) fn load_what_is_new(
         file: &Path,
         environment: &Environment,
+        present: &Bundles,
     ) -> Result<Self, ConfigError> {
-        Self::read(file, environment, |_| Ok(None))
+        Self::read(file, environment, |_| Ok(None), present)
     }
 
     fn read(
         file: &Path,
         environment: &Environment,
         keys: impl Fn(&KeySource) -> Result<Option<ActiveRing>, KeystoreError>,
+        present: &Bundles,
     ) -> Result<Self, ConfigError> {
         let config = config::load(file, environment)?;
         let ring = keys(&config.keys.source);
         let secrets = Secrets::read_here(&config);
-        match (ring, secrets, load_bundles(&config)) {
+        match (ring, secrets, load_bundles(&config, present)) {
             (Ok(ring), Ok(secrets), Ok(bundles)) => Ok(Self {
                 config: Arc::new(config),
                 ring: ring.map(Arc::new),
@@ -130,22 +131,27 @@ pub(super) fn read_here(source: &KeySource) -> Result<Option<ActiveRing>, Keysto
     }
 }
 
-/// Reads every bundle; a problem stands under the key that names its folder.
-fn load_bundles(config: &Config) -> Result<Bundles, (String, LoadError)> {
+/// Reads every folder that is not among the present bundles; a problem stands under the key that names
+/// it.
+fn load_bundles(config: &Config, present: &Bundles) -> Result<Bundles, (String, LoadError)> {
     let Some(viewer) = &config.viewer else { return Ok(Bundles::default()) };
     let limits = Limits {
         total_bytes: config.limits.bundle_bytes,
         files: config.limits.bundle_files,
         stream_bytes: config.limits.stream_bytes,
     };
-    let injection = injection(config, viewer);
+    let injection = Arc::new(injection(config, viewer));
     let mut mounts = Vec::new();
     for served in &viewer.bundles {
-        let BundleSource::Folder(root) = &served.source else { continue };
-        let bundle = Bundle::load(root, limits, &injection);
-        let bundle = Arc::new(bundle.map_err(|error| (served.key.clone(), error))?);
-        let hosts = served.hosts.listed().map(<[String]>::to_vec);
-        mounts.push(Mount { path: served.path.to_string(), hosts, bundle });
+        let (path, hosts) =
+            (served.path.to_string(), served.hosts.listed().map(<[String]>::to_vec));
+        let injection = injection.clone();
+        let origin = Arc::new(Origin { source: served.source.clone(), limits, injection });
+        let before = present.at(&path, hosts.as_deref()).filter(|mount| mount.origin == origin);
+        mounts.push(match before {
+            Some(mount) => mount.clone(),
+            None => Mount::open(path, hosts, origin).map_err(|e| (served.key.clone(), e))?,
+        });
     }
     Ok(Bundles::new(mounts))
 }

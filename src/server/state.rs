@@ -110,6 +110,9 @@ impl AppState {
             heard: snapshot.heard.unwrap_or_default().0,
             signing: snapshot.signer(self.clock().now()).is_ok(),
         });
+        let unread =
+            snapshot.bundles.mounts().iter().filter(|mount| mount.bundle.is_none()).count();
+        self.metrics().bundles_unread.set(i64::try_from(unread).unwrap_or(i64::MAX));
         self.metrics().to_text()
     }
 

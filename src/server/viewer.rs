@@ -17,6 +17,7 @@ pub(super) async fn serve(asked: Asked, request: Request) -> Response {
     let (bundle, path) = match asked.snapshot.bundles.find(host, parts.uri.path()) {
         Some(Place::Within(bundle, path)) => (bundle, path),
         Some(Place::Slash(path)) => return onward(path, parts.uri.query()),
+        Some(Place::Unread) => return refuse(ServeError::BundleUnread),
         None => return refuse(ServeError::NotFound),
     };
     let outcome = respond(bundle, &RequestParts { path, ..RequestParts::from(&parts) });

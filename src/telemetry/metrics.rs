@@ -116,6 +116,12 @@ pub struct Metrics {
     keys_signing: Gauge,
     /// Attempts to read the keys that failed.
     pub key_errors: Counter,
+    /// Bundles that took the place of another, or of none.
+    pub bundle_changes: Counter,
+    /// Attempts to read a bundle that failed.
+    pub bundle_errors: Counter,
+    /// Bundles that have not been read once.
+    pub bundles_unread: Gauge,
     /// Connections open now.
     pub connections: Gauge,
     /// Connections that met the limit.
@@ -146,6 +152,9 @@ impl Metrics {
             keys_heard: Gauge::default(),
             keys_signing: Gauge::default(),
             key_errors: Counter::default(),
+            bundle_changes: Counter::default(),
+            bundle_errors: Counter::default(),
+            bundles_unread: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             signatures: Counter::default(),
@@ -158,6 +167,7 @@ impl Metrics {
         registry.register("limited", "Asks beyond a minute's worth", metrics.limited.clone());
         registry.register("reloads", "Reloads of the configuration", metrics.reloads.clone());
         metrics.register_keys(&mut registry);
+        metrics.register_bundles(&mut registry);
         registry.register("connections", "Connections open", metrics.connections.clone());
         registry.register(
             "connections_refused",
@@ -227,6 +237,14 @@ impl Metrics {
             "Failed attempts to read the keys",
             self.key_errors.clone(),
         );
+    }
+
+    fn register_bundles(&self, registry: &mut Registry) {
+        let (changes, errors) = (self.bundle_changes.clone(), self.bundle_errors.clone());
+        registry.register("bundle_changes", "Viewer bundles swapped", changes);
+        registry.register("bundle_errors", "Failed attempts to read a bundle", errors);
+        let unread = self.bundles_unread.clone();
+        registry.register("bundles_unread", "Bundles that were not read yet", unread);
     }
 
     /// Returns all metrics as text.

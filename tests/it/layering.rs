@@ -18,7 +18,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("cookies", &["clock", "secret", "policy", "identity", "access", "signing"]),
     ("config", &["clock", "secret", "policy", "identity", "access", "signing", "cookies"]),
     ("aws", &[]),
-    ("bundle", &["clock", "aws"]),
+    ("bundle", &["clock", "config", "aws"]),
     ("keystore", &["clock", "json", "secret", "signing", "config", "aws"]),
     ("authn", &["clock", "secret", "policy", "identity", "cookies", "config"]),
     ("telemetry", &[]),
