@@ -65,7 +65,7 @@ pub(super) async fn follow(state: AppState, mut asked: watch::Receiver<()>) {
             if !stays {
                 task.abort();
             }
-            stays
+            stays && !task.is_finished()
         });
         for mount in snapshot.bundles.mounts() {
             if !followed.iter().any(|(other, _)| is_same(mount, other)) {
@@ -120,7 +120,7 @@ pub struct BundleFollower {
     skips: u32,
     /// Readings in a row that a change made worthless.
     moved: u32,
-    /// How long the last look took.
+    /// How long the last look at a folder took, without reading it.
     took: Duration,
 }
 
@@ -198,7 +198,7 @@ impl BundleFollower {
     #[must_use]
     pub fn pause(&self, spread: u8) -> Duration {
         match &self.origin.source {
-            BundleSource::Folder(_) => LOOK.max(self.took * REST),
+            BundleSource::Folder(_) => LOOK.max((self.took * REST).min(POLL)),
             BundleSource::S3 { .. } => {
                 spread_out(pause(self.failures, self.still.is_settled()), spread)
             }
@@ -214,14 +214,12 @@ impl BundleFollower {
     /// Looks at the source once, and takes what has changed and holds still.
     pub async fn look(&mut self) {
         self.drop_the_expired();
-        let started = Instant::now();
         let Some(mount) = self.mount() else { return };
         match self.follow(&mount).await {
             Ok(Followed::Current) => self.heard(),
             Ok(Followed::Waiting) => {}
             Err(failure) => self.failed(&mount, &failure),
         }
-        self.took = started.elapsed();
     }
 
     /// The bundle as it is served; `None` if a reload has taken it away.
@@ -251,6 +249,7 @@ impl BundleFollower {
         match self.read(&mark).await? {
             Some(bundle) if self.mark().await? == mark => {
                 self.swap(mount, bundle, mark);
+                self.still = Stillness::default();
                 Ok(Followed::Current)
             }
             _ => {
@@ -266,7 +265,10 @@ impl BundleFollower {
         match &origin.source {
             BundleSource::Folder(root) => {
                 let (root, limits) = (root.clone(), origin.limits);
-                Ok(Mark::Folder(off_the_runtime(move || Trace::of(&root, limits)).await?))
+                let started = Instant::now();
+                let trace = off_the_runtime(move || Trace::of(&root, limits)).await?;
+                self.took = started.elapsed();
+                Ok(Mark::Folder(trace))
             }
             BundleSource::S3 { bucket, prefix } => {
                 let listing = self.bucket(bucket, prefix).await.list(origin.limits).await?;

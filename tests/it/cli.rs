@@ -365,6 +365,21 @@ fn check_names_missing_keys_bundles_and_files() {
 }
 
 #[test]
+fn check_says_what_it_found_of_bundles_and_leaves_buckets_alone() {
+    let folder = site();
+    std::fs::write(folder.path().join("viewer/.env"), "secret").unwrap();
+    let text = out(&check(&folder, &[]));
+    assert!(text.contains("bundle  1 files, 0 KB in memory, at /"), "{text}");
+    assert!(text.contains("viewer/.env is not served: its name begins with a dot"), "{text}");
+    let config = CONFIG.replace("root = \"viewer\"", "root = \"s3://bucket/viewer\"");
+    std::fs::write(folder.path().join("edgemint.toml"), config).unwrap();
+    let output = check(&folder, &[]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let text = out(&output);
+    assert!(text.contains("bundle  s3://bucket/viewer/, not read here, at /"), "{text}");
+}
+
+#[test]
 fn serve_refuses_to_start_on_a_wrong_configuration() {
     let folder = site();
     let file = folder.path().join("edgemint.toml");

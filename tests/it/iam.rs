@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use aws_sdk_ssm::types::ParameterType;
+use edgemint::bundle::{Bucket, Limits, S3Error};
 use edgemint::clock::EpochSeconds;
 use edgemint::config::{DEFAULT_KMS_KEY, KeyGroupId, ParameterPath};
 use edgemint::keystore::cloudfront::KeyGroup;
@@ -18,7 +19,8 @@ use crate::tools::Tool;
 
 const SERVICE: &str = include_str!("../../deploy/iam/service.json");
 const ADMIN: &str = include_str!("../../deploy/iam/admin.json");
-const SERVICES: [&str; 3] = ["ssm", "cloudfront", "elasticloadbalancing"];
+const BUNDLE: &str = include_str!("../../deploy/iam/bundle.json");
+const SERVICES: [&str; 4] = ["ssm", "cloudfront", "elasticloadbalancing", "s3"];
 const NOW: EpochSeconds = EpochSeconds(1_800_000_000);
 
 /// What `MiniStack` asks for a list of parameters: it does not see the path, and so judges the call as
@@ -40,19 +42,23 @@ struct AccessKey {
 #[test]
 fn the_linter_of_policies_finds_nothing() {
     let wrong = SERVICE.replacen("ssm:GetParameter\"", "ssm:GetParameterz\"", 1);
-    let requests = [SERVICE, ADMIN, &wrong].map(|policy| json!({ "policy": policy }));
+    let requests = [SERVICE, ADMIN, &wrong, BUNDLE].map(|policy| json!({ "policy": policy }));
     let found: Vec<Findings> = Tool::python("policy_lint.py").ask_all(&requests);
     assert_eq!(found[0].findings, [""; 0], "service.json");
     assert_eq!(found[1].findings, [""; 0], "admin.json");
+    assert_eq!(found[3].findings, [""; 0], "bundle.json");
     assert_eq!(found[2].findings.len(), 1, "the linter finds a wrong action");
 }
 
 #[test]
 fn the_policies_allow_what_the_code_calls_and_nothing_else() {
     let called = called();
-    let (service, admin) = (allowed(SERVICE), allowed(ADMIN));
+    let (service, admin, bundle) = (allowed(SERVICE), allowed(ADMIN), allowed(BUNDLE));
     assert!(called.len() > 3, "{called:?}");
-    assert!(called.is_subset(&admin), "admin.json lacks some of {called:?}");
+    let (of_s3, others): (BTreeSet<String>, BTreeSet<String>) =
+        called.iter().cloned().partition(|action| prefix(action) == "s3");
+    assert_eq!(bundle, of_s3);
+    assert!(others.is_subset(&admin), "admin.json lacks some of {others:?}");
     assert!(service.is_subset(&admin), "{service:?}");
     let by_name = |action: &&String| SERVICES.contains(&prefix(action));
     let needless: Vec<&String> = admin.difference(&called).filter(by_name).collect();
@@ -61,10 +67,13 @@ fn the_policies_allow_what_the_code_calls_and_nothing_else() {
 
 #[test]
 fn no_policy_reaches_beyond_its_path_where_aws_can_tell() {
-    for statement in statements(SERVICE).iter().chain(&statements(ADMIN)) {
+    let all = [SERVICE, ADMIN, BUNDLE].map(statements).concat();
+    for statement in &all {
         let actions = texts(&statement["Action"]);
         for resource in texts(&statement["Resource"]) {
-            let narrow = resource.contains("/edgemint/prod/") || resource.contains(":key/");
+            let by_prefix = statement["Condition"]["StringLike"]["s3:prefix"] == "neuroglancer/*";
+            let narrow = ["/edgemint/prod/", ":key/", "/neuroglancer/"];
+            let narrow = by_prefix || narrow.iter().any(|part| resource.contains(part));
             let blind =
                 |action: &String| matches!(prefix(action), "cloudfront" | "elasticloadbalancing");
             assert!(narrow || actions.iter().all(blind), "{actions:?} on {resource}");
@@ -114,6 +123,43 @@ async fn the_service_follows_and_the_admin_changes_a_ring_with_these_policies() 
     admin.clean().await.unwrap();
     admin.destroy_key(&imported.fingerprint).await.unwrap();
     assert_eq!(admin.keys().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_service_reads_one_prefix_of_a_bucket_with_its_policy() {
+    let stack = MiniStack::start_with_iam().await;
+    let url = stack.url();
+    let root = aws_sdk_s3::config::Builder::from(&config_as(&url, "123456789012", "root"));
+    let root = aws_sdk_s3::Client::from_conf(root.force_path_style(true).build());
+    root.create_bucket().bucket("viewer-bundles").send().await.unwrap();
+    for key in ["neuroglancer/index.html", "other/index.html"] {
+        let put = root.put_object().bucket("viewer-bundles").key(key);
+        put.body(b"<html>".to_vec().into()).send().await.unwrap();
+    }
+    let user = |name: &str, policy: &str| json!({ "endpoint": url, "access_key_id": "123456789012", "name": name, "policies": [policy] });
+    let lists_only = BUNDLE.replace("s3:GetObject", "s3:GetObjectAcl");
+    let requests = [user("service", BUNDLE), user("lister", &lists_only), user("nobody", SERVICE)];
+    let keys: Vec<AccessKey> = Tool::python("iam_user.py").ask_all(&requests);
+    let open = async |key: &AccessKey, prefix: &str| {
+        let aws = Aws::with(config_as(&url, &key.access_key_id, &key.secret_access_key));
+        Bucket::new("viewer-bundles", prefix, &aws).await
+    };
+    let bucket = open(&keys[0], "neuroglancer").await;
+    let listing = bucket.list(Limits::default()).await.unwrap();
+    bucket.fetch(&listing).await.unwrap();
+    let denied = |outcome: Result<(), S3Error>, permission: &str| {
+        let error = outcome.unwrap_err();
+        let S3Error::Aws(problem) = &error else { panic!("{error}") };
+        assert_eq!(problem.kind, ProblemKind::Denied, "{error}");
+        let expected = format!("lack the permission {permission}: deploy/iam/");
+        assert!(error.to_string().contains(&expected), "{error}");
+    };
+    let bucket = open(&keys[2], "neuroglancer").await;
+    denied(bucket.list(Limits::default()).await.map(drop), "s3:ListBucket");
+    let bucket = open(&keys[1], "neuroglancer").await;
+    denied(bucket.fetch(&listing).await.map(drop), "s3:GetObject");
+    let bucket = open(&keys[0], "other").await;
+    denied(bucket.list(Limits::default()).await.map(drop), "s3:ListBucket");
 }
 
 async fn secrets_of_sign_in_are_the_services_to_read(stack: &MiniStack, keys: &[AccessKey]) {

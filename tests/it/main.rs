@@ -11,6 +11,8 @@ mod balancer;
 mod beside;
 /// The demo in a real browser.
 mod browser;
+/// The service follows its viewer bundles.
+mod bundle_following;
 /// Viewer bundles in a bucket.
 mod bundle_s3;
 /// The edge of the program: arguments, exit codes, what is printed.
