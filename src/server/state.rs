@@ -92,8 +92,10 @@ impl AppState {
 
     /// Has what is not compressed yet compressed in the background.
     fn compress(&self) {
-        for mount in self.snapshot().bundles.mounts() {
-            self.0.compressor.take_on(&mount.bundle);
+        for bundle in
+            self.snapshot().bundles.mounts().iter().filter_map(|mount| mount.bundle.as_ref())
+        {
+            self.0.compressor.take_on(bundle);
         }
     }
 
