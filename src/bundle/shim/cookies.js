@@ -22,6 +22,9 @@ const LONGEST_PROBE = 600_000;
 /** How often somebody without access is looked at again, when they return to the tab. */
 const NO_ACCESS = 60_000;
 const TELL_REFUSAL = 2000;
+/** How long refused reads get their 503 at once, and how long each is held after that. */
+const AT_ONCE = 30_000;
+const HOLD = 60_000;
 /** How long a page may take to tell a worker what it knows. */
 const ANSWER = 200;
 
@@ -46,6 +49,8 @@ export class Cookies {
   #failures = 0;
   #trouble = null; // stopwatch since the service has not given an answer
   #probe = PROBE;
+  #refusedFor = null; // stopwatch since a read was answered by 503
+  #held = new Set(); // what ends the waiting of refused reads
   #told = null; // stopwatch since the others heard of a refused read
   #news = 0; // outcomes of other threads
   #wanted = false;
@@ -176,6 +181,23 @@ export class Cookies {
     this.#noteRefusal();
   }
 
+  /**
+   * Waits for what a refused read waits for, a while: viewers ask again a few dozen times and then give up,
+   * and people take longer to come back.
+   */
+  hold() {
+    if (!this.#refusedFor || this.#refusedFor() < AT_ONCE) return Promise.resolve();
+    return new Promise((done) => {
+      this.#held.add(done);
+      this.#time.after(HOLD, () => this.#held.delete(done) && done());
+    });
+  }
+
+  #release() {
+    for (const done of this.#held) done();
+    this.#held.clear();
+  }
+
   /** The beginning of a URL that needs cookies of its own, if they were not asked for lately. */
   #lacking(url) {
     const set = url && this.#last?.onDemand?.find((beginning) => url.startsWith(beginning));
@@ -239,6 +261,7 @@ export class Cookies {
   #noteRefusal() {
     if (this.refused || this.isAlive()) return;
     this.refused = true;
+    this.#refusedFor = stopwatch(this.#time);
     this.onchange();
   }
 
@@ -253,9 +276,11 @@ export class Cookies {
     const age = this.#asked;
     this.#left = fresh ? () => outcome.expiresIn - age() : null;
     this.#refusal = fresh ? "" : outcome.state;
+    if (outcome.state !== "signed-out") this.#release();
     if (!fresh) return;
     this.generation += 1;
     this.refused = false;
+    this.#refusedFor = null;
   }
 
   #backOff(retryAfter) {

@@ -52,10 +52,7 @@ async function persist(attempt, asked, dataAt, cookies) {
       return answer;
     }
     answer?.body?.cancel().catch(() => {});
-    if (reason === "later") {
-      cookies.refuse();
-      return notNow(asked.isHead);
-    }
+    if (reason === "later") return notNow(asked.isHead);
   }
 }
 
@@ -75,11 +72,16 @@ function isRefusal(answer, dataAt) {
 }
 
 async function reasonFor(began, { url, signal }, cookies) {
-  const reason = cookies.explain(began, url);
-  if (reason !== "renew") return reason;
-  await unlessAborted(cookies.renew(url), signal);
-  const then = cookies.explain(began, url);
-  return then === "renew" ? "later" : then;
+  let reason = cookies.explain(began, url);
+  if (reason === "renew") {
+    await unlessAborted(cookies.renew(url), signal);
+    reason = cookies.explain(began, url);
+  }
+  if (reason === "retry" || reason === "") return reason;
+  cookies.refuse();
+  await unlessAborted(cookies.hold(), signal);
+  reason = cookies.explain(began, url);
+  return reason === "renew" ? "later" : reason;
 }
 
 function unlessAborted(work, signal) {

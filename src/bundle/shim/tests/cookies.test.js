@@ -265,6 +265,8 @@ test("what another tab was given counts here, by its age", async () => {
   world.wall += 600 * SECOND; // the message lay about while this tab was frozen
   await settled();
   assert.equal(other.cookies.expiresIn, 3000 * SECOND);
+  world.wall -= 5 * HOUR;
+  assert.equal(other.cookies.expiresIn, 3000 * SECOND, "also when the clock is set back then");
 });
 
 test("somebody else's sign-in ends the waiting in all tabs", async () => {
