@@ -299,9 +299,23 @@ async function serviceWorker(site, context) {
   assert.deepEqual(await inBlob(), [[200, "private"], [200, "public"]]);
   assert.ok(site.publicReads.every(({ cookie }) => cookie === ""));
   assert.ok(site.posts <= 2);
-  site.hasWorker = false;
+  await removed(site, context, page);
+}
+
+/** By a page that wants none, and by itself, where no page has a shim any more. */
+async function removed(site, context, page) {
+  const left = async () => (await navigator.serviceWorker.getRegistrations()).length;
   await page.goto(`${site.viewer}/`);
-  await page.waitForFunction(async () => (await navigator.serviceWorker.getRegistrations()).length === 0);
+  await page.waitForFunction(`(${left})().then((count) => count === 0)`);
+  await page.goto(`${site.viewer}/beside.html`);
+  await page.waitForFunction(() => navigator.serviceWorker.controller);
+  site.hasWorker = false;
+  await page.goto("about:blank");
+  const developer = await context.newCDPSession(page);
+  await developer.send("ServiceWorker.enable");
+  await developer.send("ServiceWorker.stopAllWorkers");
+  await page.goto(`${site.viewer}/off.html`);
+  await page.waitForFunction(`(${left})().then((count) => count === 0)`);
 }
 
 // --- what the walks share ---

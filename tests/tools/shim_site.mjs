@@ -56,6 +56,7 @@ export class Site {
     }
     const script = SCRIPTS[url.pathname];
     if (script !== undefined) return send(response, "text/javascript", `${this.shim}\n${script}`);
+    if (url.pathname === "/off.html") return send(response, "text/html", "<!doctype html><title>A viewer</title>");
     const shim = url.pathname === "/beside.html" ? this.beside : this.shim;
     const hash = createHash("sha256").update(shim).digest("base64");
     const policy = `default-src 'none'; script-src 'self' 'sha256-${hash}'; worker-src 'self' blob:; connect-src 'self' http:; img-src http:`;

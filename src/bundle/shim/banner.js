@@ -7,7 +7,7 @@ const HOST = {
   display: "flex", justifyContent: "center", pointerEvents: "none",
 };
 const PANEL = {
-  display: "flex", flexWrap: "wrap", alignItems: "center", gap: "4px 14px", maxWidth: "min(680px, calc(100vw - 24px))",
+  display: "flex", flexWrap: "wrap", alignItems: "center", gap: "4px 14px", maxWidth: "min(780px, calc(100vw - 24px))",
   boxSizing: "border-box", padding: "8px 8px 8px 16px", borderRadius: "8px", border: "1px solid #8b949e", background: "#1c2128",
   color: "#ffffff", font: "14px/1.5 system-ui, sans-serif", pointerEvents: "auto", boxShadow: "0 2px 12px rgba(0, 0, 0, 0.5)",
 };

@@ -172,6 +172,11 @@ export class Cookies {
     this.#probe = PROBE;
   }
 
+  /** There seem to be no cookies any more, perhaps since somebody has signed out: pages look into it. */
+  doubt() {
+    this.#threads.tell({ kind: "doubt" });
+  }
+
   /** A read got 503 instead of its refusal. Every page hears of it, so that one can say so. */
   refuse() {
     if (!this.#told || this.#told() > TELL_REFUSAL) {
@@ -250,6 +255,7 @@ export class Cookies {
     }
     if (message.kind === "refused") this.#noteRefusal();
     if (message.kind === "set") this.#note(message);
+    if (message.kind === "doubt" && this.#leads && this.isAlive()) this.renew();
     const outcome = parseOutcome(message);
     if (!outcome) return;
     if (message.kind !== "outcome" && !(message.kind === "known" && !this.#leads && !this.#last)) return;

@@ -47,6 +47,7 @@ export class Page {
     for (const type of ["focus", "online", "pageshow"]) this.#scope.addEventListener(type, () => this.#wake());
     document.addEventListener("visibilitychange", () => this.#wake());
     if (this.#hasLedger()) this.#cookies.want();
+    else if (!this.#site) this.#cookies.doubt();
   }
 
   /** Whether this browser was given cookies here: if not, there is nothing to ask before data is read. */

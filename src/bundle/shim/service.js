@@ -24,8 +24,8 @@ export async function askForCookies({ fetch, site, origins, time, wanted = "" })
   try {
     const query = wanted && `?for=${encodeURIComponent(wanted)}`;
     const answer = await post(`${site}/session/cookies${query}`, { headers: { accept: "application/json" } });
-    const said = { ...(await judge(answer, post, origins)), at: time.now() };
-    return parseOutcome(said) ?? unavailable(time.now());
+    const at = time.now();
+    return parseOutcome({ ...(await judge(answer, post, origins)), at }) ?? unavailable(at);
   } catch {
     return unavailable(time.now());
   } finally {

@@ -70,6 +70,19 @@ test("tabs renew together, by one question", async () => {
   assert.ok(tabs.every(({ hook }) => hook.state === "fresh" && hook.expiresIn > 3000));
 });
 
+test("who signs out in one tab is signed out in all", async () => {
+  const world = new World();
+  const tabs = [open(world, { cookie: LEDGER }), open(world, { cookie: LEDGER })];
+  await world.pass(60 * SECOND);
+  world.service = nobody;
+  world.letsIn = 0;
+  const last = open(world);
+  await world.pass(SECOND);
+  assert.equal(world.posts.length, 2);
+  assert.deepEqual([...tabs, last].map(({ hook }) => hook.state), ["signed-out", "signed-out", "signed-out"]);
+  assert.equal((await tabs[0].read(FILE)).status, 503);
+});
+
 for (const type of ["focus", "online", "pageshow"]) {
   test(`a machine that slept renews on ${type}, once`, async () => {
     const world = new World();
