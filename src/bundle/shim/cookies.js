@@ -25,8 +25,6 @@ const TELL_REFUSAL = 2000;
 /** How long refused reads get their 503 at once, and how long each is held after that. */
 const AT_ONCE = 30_000;
 const HOLD = 60_000;
-/** How long a page may take to tell a worker what it knows. */
-const ANSWER = 200;
 
 export class Cookies {
   /** Grows with every renewal, whichever thread it was that asked. */
@@ -117,16 +115,12 @@ export class Cookies {
     return Math.max(0, due, this.untilAsking());
   }
 
-  /**
-   * Something is about to be read: the first time, this finds out until when that will go well. A worker
-   * that has just begun gives pages a moment to tell.
-   */
+  /** Something is about to be read: the first time, a page finds out until when that will go well. */
   want() {
     if (this.#wanted) return;
     this.#wanted = true;
-    const ask = () => this.#asked || this.renew();
-    if (this.#leads) ask();
-    else this.#time.after(ANSWER, ask);
+    if (!this.#leads) this.#threads.tell({ kind: "want" });
+    else if (!this.#asked) this.renew();
   }
 
   /**
@@ -255,6 +249,7 @@ export class Cookies {
     }
     if (message.kind === "refused") this.#noteRefusal();
     if (message.kind === "set") this.#note(message);
+    if (message.kind === "want" && this.#leads) this.want();
     if (message.kind === "doubt" && this.#leads && this.isAlive()) this.renew();
     const outcome = parseOutcome(message);
     if (!outcome) return;

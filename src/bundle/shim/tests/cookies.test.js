@@ -96,6 +96,17 @@ test("a new worker learns from the page what there is to know", async () => {
   assert.equal(world.posts.length, 1);
 });
 
+test("a page learns that its worker reads data, and finds out until when", async () => {
+  const world = new World();
+  world.letsIn = world.steady + HOUR;
+  const [page, worker] = [world.thread({ leads: true }), world.thread()];
+  assert.equal((await worker.read(FILE)).status, 200);
+  await world.pass(SECOND);
+  assert.equal(page.cookies.state, "fresh");
+  assert.equal(worker.cookies.state, "fresh");
+  assert.equal(world.posts.length, 1);
+});
+
 test("a worker whose page does not answer asks for itself", async () => {
   const world = new World();
   const worker = world.thread();
