@@ -89,7 +89,8 @@ export class Page {
     const { state, isSignedOut, refused } = this.#cookies;
     if (state === "renewing" || state === "no-access") return Infinity;
     if (!isSignedOut) return this.#cookies.untilDue();
-    return refused && !this.#scope.document.hidden ? this.#cookies.untilAsking(this.#wait) : Infinity;
+    if (!refused || this.#scope.document.hidden) return Infinity;
+    return Math.max(this.#cookies.untilAsking(this.#wait), this.#cookies.untilAsking());
   }
 
   #tick() {

@@ -155,6 +155,23 @@ test("while signed out the tab asks every few seconds, more and more seldom, and
   assert.equal(page.banner(), undefined);
 });
 
+test("a service in trouble does not end the asking of who is signed out", async () => {
+  const world = new World();
+  const { service } = world;
+  world.service = nobody;
+  const page = open(world, { cookie: LEDGER });
+  await page.read(FILE);
+  await world.pass(SECOND);
+  world.service = () => new Response("", { status: 503, headers: { "retry-after": "120" } });
+  await world.pass(60 * SECOND);
+  const before = world.posts.length;
+  await world.pass(30 * SECOND);
+  assert.equal(world.posts.length, before, "it said when");
+  world.service = service;
+  await world.pass(120 * SECOND);
+  assert.equal(page.hook.state, "fresh");
+});
+
 test("a new sign-out brings the banner back after it was dismissed", async () => {
   const world = new World();
   const { service } = world;
