@@ -98,6 +98,17 @@ impl ResourceTemplate {
             })
     }
 
+    /// Whether it lies under a prefix, whoever fills it in.
+    #[must_use]
+    pub fn is_under(&self, prefix: &PathPrefix) -> bool {
+        let inner = prefix.as_str().trim_matches('/');
+        let parts: Vec<&str> = inner.split('/').filter(|part| !part.is_empty()).collect();
+        let mut pairs = parts.iter().zip(&self.segments);
+        parts.len() <= self.segments.len()
+            && pairs
+                .all(|(part, segment)| matches!(segment, Segment::Literal(text) if text == part))
+    }
+
     /// Fills in the placeholders for one person.
     ///
     /// # Errors

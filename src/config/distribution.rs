@@ -1,9 +1,9 @@
 //! `[[distribution]]`: the data hosts, and whether any cookie can reach them.
 
 use super::handoff::{self, HandoffHost};
-use super::raw;
 use super::site::Site;
 use super::source::Problems;
+use super::{one_host, raw};
 use crate::access::{CookieReach, PathPrefix};
 use crate::cookies::CookieScope;
 use crate::policy::{BaseUrl, domain_matches};
@@ -15,7 +15,7 @@ pub struct Distribution {
     pub base: BaseUrl,
     /// The `Domain` attribute; none where the data host is the viewer's own.
     pub cookie_domain: Option<String>,
-    /// What all of its data lie under: `/` on a host of its own.
+    /// What all of its data lie under: `/` on a host of its own, and never at the viewer's.
     pub path: PathPrefix,
     /// Whether its cookies are set at this host itself, in exchange for a token.
     pub handoff: Option<HandoffHost>,
@@ -104,9 +104,8 @@ fn check_one(
         problems.add(&key, "CloudFront serves port 443 only");
         return None;
     }
-    let path_key = format!("distribution[{at}].path");
-    let path = problems.take(&path_key, PathPrefix::parse(raw.path.as_deref().unwrap_or("/")))?;
     let site = site?;
+    let path = one_host::check_path(at, &raw, &base, site, problems).ok()?;
     if let Some(taken) = handoff::check_host(at, &raw, &base, site, problems).ok()? {
         return Some(Distribution { base, cookie_domain: None, path, handoff: Some(taken) });
     }

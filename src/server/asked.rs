@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Method};
 
 use super::error::ServeError;
 use super::login_session::Renewed;
+use super::pages::Holding;
 use super::record;
 use super::request::{Here, Peer, RequestId, check_site, ledger};
 use super::snapshot::{NotSigning, Snapshot};
@@ -275,14 +276,18 @@ impl Asked {
         ledger.renew(self.public_url().host(), &[], &[], self.now()).lines
     }
 
-    /// Until when this browser holds cookies for what is open, if it does.
-    pub(super) fn held_until(&self, identity: &Identity, opened: &Opened) -> Option<EpochSeconds> {
+    /// What is known of this browser's cookies for what is open.
+    pub(super) fn held(&self, identity: &Identity, opened: &Opened) -> Holding {
         let config = &self.snapshot.config;
         let mut distributions = config.distributions.iter();
-        let distribution = distributions.find(|distribution| distribution.base == opened.base)?;
+        let distribution = distributions.find(|distribution| distribution.base == opened.base);
+        let Some(distribution) = distribution else { return Holding::Nothing };
+        if distribution.handoff.is_some() {
+            return Holding::SeenElsewhere;
+        }
         let digest = SetDigest::of(identity, opened, config.keys.hash);
-        let until = ledger(&self.headers).until(&distribution.scope(&opened.prefix), digest)?;
-        (until > self.now()).then_some(until)
+        let until = ledger(&self.headers).until(&distribution.scope(&opened.prefix), digest);
+        until.filter(|until| *until > self.now()).map_or(Holding::Nothing, Holding::Until)
     }
 
     /// Whether no other site made the browser ask for this page: its answer may carry cookies.

@@ -82,6 +82,9 @@ pub(super) enum ServeError {
     /// The request is for another host.
     #[error("this host name is not served here")]
     UnknownHost,
+    /// Data is asked for here, under this path, which `CloudFront` should have sent to the bucket.
+    #[error("{0}* reached the service: the distribution lacks a behavior for it")]
+    DataHere(String),
     /// There is no such thing.
     #[error("there is nothing here")]
     NotFound,
@@ -324,6 +327,15 @@ impl ServeError {
                 "unknown-host",
                 "This host name is not served here",
                 "The service answers under the names in its public_url and other_urls only.",
+            ),
+            Self::DataHere(path) => say(
+                StatusCode::MISDIRECTED_REQUEST,
+                "data-behavior-missing",
+                "Data is not served here",
+                &format!(
+                    "CloudFront should have sent this request to the bucket. The distribution in front \
+                     of this site lacks a behavior for {path}*, or the request came past it."
+                ),
             ),
             Self::DataHost => say(
                 StatusCode::NOT_FOUND,

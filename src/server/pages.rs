@@ -50,6 +50,17 @@ pub(super) fn choose(choices: &[(String, &str)]) -> Response {
     page("Sign in", &body)
 }
 
+/// What is known of a browser's cookies for something.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Holding {
+    /// It has some, until then.
+    Until(EpochSeconds),
+    /// It has none.
+    Nothing,
+    /// They are set at the data host, which alone sees what it has set.
+    SeenElsewhere,
+}
+
 /// What the page about a person says.
 pub(super) struct Shown<'a> {
     /// The person.
@@ -57,7 +68,7 @@ pub(super) struct Shown<'a> {
     /// Their session, if our own sign-in vouches for them.
     pub(super) login: Option<ShownLogin<'a>>,
     /// What is open, and until when this browser has cookies for it.
-    pub(super) opened: &'a [(&'a Opened, Option<EpochSeconds>)],
+    pub(super) opened: &'a [(&'a Opened, Holding)],
     /// What a viewer can show, and where ours does.
     pub(super) datasets: &'a [(&'a Dataset, Option<String>)],
     /// What is not, and why.
@@ -89,7 +100,7 @@ pub(super) fn session(shown: &Shown<'_>) -> Response {
         );
     } else {
         let in_browser = identity.front != Front::Bearer;
-        let part = |(part, until): &(&Opened, _)| open_part(part, *until, in_browser);
+        let part = |(part, held): &(&Opened, _)| open_part(part, *held, in_browser);
         body.push_str(&list(opened.iter().map(part)));
         body.push_str(&renewal(identity.front, login.as_ref()));
     }
@@ -169,12 +180,12 @@ fn dataset_item(dataset: &Dataset, url: Option<&str>) -> String {
     format!("{link}<br><code>{source}</code>")
 }
 
-fn open_part(opened: &Opened, until: Option<EpochSeconds>, in_browser: bool) -> String {
+fn open_part(opened: &Opened, held: Holding, in_browser: bool) -> String {
     let lifetime = opened.lifetime;
-    let held = match until.map(moment) {
-        Some(until) => format!("; this browser has cookies until {until}"),
-        None if in_browser => "; this browser has no cookies for it now".to_owned(),
-        None => String::new(),
+    let held = match held {
+        Holding::Until(until) => format!("; this browser has cookies until {}", moment(until)),
+        Holding::Nothing if in_browser => "; this browser has no cookies for it now".to_owned(),
+        Holding::Nothing | Holding::SeenElsewhere => String::new(),
     };
     format!("<code>{}</code>, for {lifetime} at a time{held}", escape(&opened.resource()))
 }

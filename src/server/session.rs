@@ -82,7 +82,7 @@ async fn describe(asked: &Asked) -> Result<Response, ServeError> {
     };
     let datasets = datasets(asked, opened);
     if prefers_html(&asked.headers) {
-        let held = |part| asked.held_until(&identity, part);
+        let held = |part| asked.held(&identity, part);
         let opened: Vec<_> = opened.iter().map(|part| (part, held(part))).collect();
         let login = (identity.front == Front::Login).then(|| asked.shown_login()).flatten();
         let shown = pages::Shown {

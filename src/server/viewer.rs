@@ -13,6 +13,9 @@ use crate::bundle::{Outcome, Place, RequestParts, respond};
 pub(super) async fn serve(asked: Asked, request: Request) -> Response {
     let refuse = |error: ServeError| error.into_answer(&asked.headers, &asked.id);
     let (parts, _) = request.into_parts();
+    if let Some(path) = data_path(&asked, parts.uri.path()) {
+        return refuse(ServeError::DataHere(path));
+    }
     let host = asked.public_url().host();
     let (bundle, path) = match asked.snapshot.bundles.find(host, parts.uri.path()) {
         Some(Place::Within(bundle, path)) => (bundle, path),
@@ -33,6 +36,17 @@ pub(super) async fn serve(asked: Asked, request: Request) -> Response {
             }
         }
     }
+}
+
+/// What data lie under at this host, if that is where a path leads: `CloudFront` sends it to the bucket, so
+/// whatever arrives here lacks its behavior.
+fn data_path(asked: &Asked, path: &str) -> Option<String> {
+    let distributions = asked.snapshot.config.distributions.iter();
+    let mut here = distributions
+        .filter(|one| one.is_at_the_viewers_host() && one.base.host() == asked.public_url().host());
+    let leads_in =
+        |prefix: &str| path.starts_with(prefix) || prefix.strip_suffix('/') == Some(path);
+    here.find(|one| leads_in(one.path.as_str())).map(|one| one.path.to_string())
 }
 
 /// To a bundle's own path with its last slash. Browsers keep the fragment.

@@ -14,6 +14,8 @@ mod fetches;
 mod files;
 /// Tokens of every dialect.
 mod forge;
+/// Tokens that carry an identity to a data host.
+mod handoff;
 /// The machine and the operator.
 mod operations;
 /// Where a browser is sent.

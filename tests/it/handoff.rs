@@ -375,6 +375,92 @@ async fn nothing_but_handoffs_is_answered_at_a_data_host() {
 }
 
 #[tokio::test]
+async fn data_that_should_have_gone_to_the_bucket_is_no_page_of_the_viewer() {
+    let one_host = CONFIG
+        .replace("host = \"data.example.org\"", "host = \"viewer.example.org\"\npath = \"/data/\"")
+        .replace("https://data.example.org/", "https://viewer.example.org/data/");
+    let app = App::with(&one_host);
+    let mut ada = Browser::of(&app, "Ada");
+    for path in ["/data/lab-a/x", "/data/", "/data", "/data/index.html", "/data/lab-b/zarr.json"] {
+        let headers = [("sec-fetch-mode", "navigate"), ("accept", "text/html")];
+        for headers in [&headers[..], &[]] {
+            let answer = ada.ask(Method::GET, &format!("{SITE}{path}"), headers, "").await;
+            assert_eq!(answer.status, 421, "{path}");
+            assert!(answer.set_cookies().is_empty());
+            assert!(answer.text().contains("lacks a behavior for /data/*"), "{}", answer.text());
+        }
+    }
+    // What only looks alike is the viewer's.
+    let headers = [("sec-fetch-mode", "navigate"), ("accept", "text/html")];
+    for path in ["/", "/database/x", "/Data/x"] {
+        let answer = ada.ask(Method::GET, &format!("{SITE}{path}"), &headers, "").await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    // The cookies are for this host, and for its data alone.
+    assert_eq!(ada.renew().await.status, 200);
+    assert!(
+        ada.reads(&format!("{SITE}/data/lab-a/x")) && !ada.reads(&format!("{SITE}/data/lab-b/x"))
+    );
+    let shell = ada.jar.header(&Url::parse(SITE).unwrap(), app.clock.now());
+    assert!(!shell.contains("CloudFront-"), "{shell}");
+}
+
+#[tokio::test]
+async fn siblings_the_viewers_own_host_and_handoffs_are_open_at_once() {
+    let more = r#"
+[[distribution]]
+host = "more.example.org"
+
+[[distribution]]
+host = "viewer.example.org"
+path = "/data/"
+
+[[rule]]
+name = "everywhere"
+allow = { groups = ["lab-a"], issuers = ["any"] }
+resources = [
+    "https://more.example.org/a/*",
+    "https://more.example.org/b/*",
+    "https://viewer.example.org/data/lab-a/*",
+    "https://data-b.example.org/a-b/*",
+]
+"#;
+    let app = App::with(&format!("{}{more}", config()));
+    let mut chen = Browser::of(&app, "Chen");
+    let all = [
+        "https://data.example.org/lab-a/x",
+        "https://data.example.org/lab-b/x",
+        "https://more.example.org/a/x",
+        "https://more.example.org/b/x",
+        "https://viewer.example.org/data/lab-a/x",
+        "https://data-b.example.org/scans/x",
+        "https://data-b.example.org/a-b/x",
+        "https://data-c.example.org/scans/x",
+    ];
+    let answers = chen.settle().await;
+    assert_eq!(statuses(&answers), [200, 200]);
+    // What did not fit into the viewer's answer is there for the asking, and takes nothing away.
+    for url in all {
+        if !chen.reads(url) {
+            let path = format!("{SITE}/session/cookies?for={url}");
+            let answer = chen.fetch(Method::POST, &path, "").await;
+            assert_eq!(answer.status, 200, "{url}");
+            chen.hand_over(&answer).await;
+        }
+    }
+    for url in all {
+        assert!(chen.reads(url), "{url}");
+        let cookies = chen.jar.header(&Url::parse(url).unwrap(), app.clock.now());
+        assert_eq!(cookies.matches("CloudFront-Policy=").count(), 1, "{url}: {cookies}");
+    }
+    // A renewal for somebody with less takes the rest away, everywhere.
+    chen.person = Some(person("Ben"));
+    chen.settle().await;
+    let left: Vec<_> = all.into_iter().filter(|url| chen.reads(url)).collect();
+    assert_eq!(left, ["https://data.example.org/lab-b/x", "https://data-c.example.org/scans/x"]);
+}
+
+#[tokio::test]
 async fn a_script_with_a_bearer_token_has_no_use_for_handoffs() {
     let bearer = format!(
         "{}\n[[identity.bearer]]\nissuer = \"{}\"\nclient = [\"{}\"]\n",

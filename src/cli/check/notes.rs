@@ -1,19 +1,18 @@
 //! What is not wrong, but surprises people, or is likely to be a mistake.
 
 use super::span;
-use crate::config::{Config, Distribution, LoginFront, Provider};
+use crate::config::{Config, Distribution, HandoffHost, LoginFront, Provider};
 
 pub(super) fn of(config: &Config) -> Vec<String> {
     let mut notes = of_groups(config);
     if let Some(login) = &config.fronts.login {
         notes.extend(of_login(login));
     }
-    if config.distributions.iter().any(Distribution::is_at_the_viewers_host) {
-        notes.push(
-            "data is served from the viewer's own host: HTML in it would run as the viewer, so let \
-             every data answer carry Content-Security-Policy: sandbox; default-src 'none'"
-                .to_owned(),
-        );
+    for distribution in &config.distributions {
+        if distribution.is_at_the_viewers_host() {
+            notes.extend(of_one_host(config, distribution));
+        }
+        notes.extend(distribution.handoff.map(|taken| of_handoff(distribution, taken)));
     }
     for origin in config.cors.of_other_sites(&config.site.public_url) {
         notes.push(format!(
@@ -32,6 +31,40 @@ pub(super) fn of(config: &Config) -> Vec<String> {
             .to_owned(),
     );
     notes
+}
+
+/// What the distribution in front of both must do, which cannot be seen from here.
+fn of_one_host(config: &Config, distribution: &Distribution) -> Vec<String> {
+    let path = &distribution.path;
+    let keys = path.as_str().trim_start_matches('/');
+    let mut notes = vec![
+        "data is served from the viewer's own host: HTML in it would run as the viewer, so let \
+         every data answer carry Content-Security-Policy: sandbox; default-src 'none'"
+            .to_owned(),
+        format!(
+            "one distribution is in front of data and viewer: a behavior for {path}* to the bucket, with \
+             viewer access restricted, and the default one to the service, with all methods, the Host \
+             header, all cookies and query strings, and no caching"
+        ),
+        format!("CloudFront strips no path: keys in the bucket begin with {keys}"),
+    ];
+    if config.site.trusted_hops == 1 {
+        notes.push(
+            "trusted_hops is 1: with CloudFront in front of a load balancer, the browser's address is \
+             the second from the right, and this takes CloudFront's for everybody's; set trusted_hops = 2"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+fn of_handoff(distribution: &Distribution, taken: HandoffHost) -> String {
+    format!(
+        "{} takes handoffs: its distribution needs a behavior for /session/* to the service, with all \
+         methods, the Host header, all cookies and query strings, and no caching; the browser's address is \
+         taken from entry {} from the right of X-Forwarded-For there",
+        distribution.base, taken.trusted_hops
+    )
 }
 
 fn of_groups(config: &Config) -> Vec<String> {

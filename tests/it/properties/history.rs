@@ -197,7 +197,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let more = "\n[[distribution]]\nhost = \"more.example.org\"\n\
-                    \n[[distribution]]\nhost = \"viewer.example.org\"\n\n[[rule]]";
+                    \n[[distribution]]\nhost = \"viewer.example.org\"\npath = \"/data/\"\n\n[[rule]]";
         Self {
             app: App::with(&CONFIG.replacen("[[rule]]", more, 1)),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
