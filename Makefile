@@ -3,9 +3,12 @@ NAMESPACES := $(shell unshare --mount --pid --fork --cgroup true 2>/dev/null && 
 
 .PHONY: demo test bench fuzz lint tools
 
-# Builds and starts the whole loop on this machine: needs Rust, a C compiler, make and perl.
+# Builds and starts the whole loop on this machine: needs Rust, a C compiler, make and perl. Shows volumes in
+# an unmodified Neuroglancer where python3, pip and a network are there to fetch it, once. DEMO is for
+# further flags, such as DEMO=--one-host.
 demo:
-	cargo run -- demo
+	@if client=$$(sh src/demo/neuroglancer.sh); then set -- --neuroglancer "$$client"; else set --; fi; \
+	cargo run -- demo "$$@" $(DEMO)
 
 # Everything that the gate runs. Installs the foreign tools that the tests drive.
 test: tools lint

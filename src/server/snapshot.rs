@@ -159,8 +159,12 @@ fn load_bundles(config: &Config, present: &Bundles) -> Result<Bundles, (String, 
 /// What is added to the files of every bundle.
 fn injection(config: &Config, viewer: &Viewer) -> Injection {
     let origins = |urls: &[BaseUrl]| urls.iter().map(ToString::to_string).collect();
-    let data: Vec<String> =
+    let mut data: Vec<String> =
         config.distributions.iter().map(|distribution| distribution.base.to_string()).collect();
+    if config.site.is_laptop() {
+        // Public data of stand-ins is there without TLS, and the policy's `https:` does not cover it.
+        data.push("http:".to_owned());
+    }
     let sources = |csp: &CspSources| Sources {
         scripts: origins(&csp.script_src),
         data,

@@ -12,8 +12,8 @@ use super::places::{Places, Topology};
 use crate::clock::{Clock as _, SystemClock};
 use crate::demo::one_host::DATA;
 use crate::demo::provider::Endpoints;
-use crate::demo::sample::{Bucket, DATASETS};
-use crate::demo::views::VIEWS;
+use crate::demo::sample::{Bucket, DATASETS, VOLUMES};
+use crate::demo::views::{self, VIEWS};
 use crate::keystore;
 use crate::signing::{KeyKind, generate_pem};
 
@@ -156,8 +156,10 @@ source = "dir:keys"
 
 [viewer]
 root = "viewer"
+open_with = "{open_with}"
 "#,
             viewer = places.viewer,
+            open_with = if self.neuroglancer.is_some() { NEUROGLANCER } else { "/" },
             issuer = provider.issuer,
             jwks = provider.jwks,
         );
@@ -188,23 +190,34 @@ root = "viewer"
 
     fn rules(&self) -> String {
         let rules = [
-            ("lab-a", "groups", "lab-a", Bucket::Data),
-            ("lab-b", "groups", "lab-b", Bucket::Data),
-            ("atlas", "email_domains", "atlas.example", Bucket::Data),
-            ("shared", "groups", "lab-a\", \"lab-b", Bucket::Archive),
+            ("lab-a", "groups", "lab-a", "Neuropil"),
+            ("lab-b", "groups", "lab-b", "Tissue"),
+            ("atlas", "email_domains", "atlas.example", "Atlas"),
+            ("shared", "groups", "lab-a\", \"lab-b", "Shared tissue"),
         ];
-        let rule = |(name, by, who, bucket)| {
-            format!(
-                r#"
+        rules.map(|(name, by, who, volume)| self.rule(name, by, who, volume)).concat()
+    }
+
+    /// A rule for a prefix, and the volume that stands for it on `/session`.
+    fn rule(&self, name: &str, by: &str, who: &str, volume: &str) -> String {
+        let base = |bucket| self.places.base(bucket);
+        let Some(volume) = VOLUMES.iter().find(|known| known.name == volume) else {
+            return String::new();
+        };
+        format!(
+            r#"
 [[rule]]
 name = "{name}"
 allow = {{ {by} = ["{who}"] }}
 resources = ["{base}/{name}/*"]
 lifetime = "60s"
+title = "{title}"
+source = "{source}"
+layer = "image"
 "#,
-                base = self.places.base(bucket),
-            )
-        };
-        rules.map(rule).concat()
+            base = base(volume.bucket),
+            title = volume.name,
+            source = views::source(volume, &base),
+        )
     }
 }

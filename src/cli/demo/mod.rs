@@ -59,7 +59,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
         let mut hang_up = signal(SignalKind::hangup()).context("cannot hear SIGHUP")?;
         let site = Site::start(&plan).await?;
-        welcome(&site);
+        welcome(&site, plan.neuroglancer.is_some());
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -71,7 +71,30 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
     })
 }
 
-fn welcome(site: &Site) {
+fn welcome(site: &Site, neuroglancer: bool) {
+    let places = &site.places;
+    let volumes = if neuroglancer {
+        "Open a volume in Neuroglancer, unmodified: private data next to public, in 3-D."
+    } else {
+        "Neuroglancer is not here: `make demo` fetches it, or say --neuroglancer FOLDER."
+    };
+    let behind = match places.topology {
+        Topology::SiblingHosts => format!(
+            "\
+          {viewer}   a stand-in load balancer, in front of edgemint
+          {data}     a stand-in CloudFront edge, in front of private data
+          {archive}  another, in front of a bucket that it may not list",
+            viewer = places.viewer,
+            data = places.data,
+            archive = places.archive,
+        ),
+        Topology::OneHost => format!(
+            "\
+          {viewer}   a stand-in CloudFront edge: /data/ is private data,
+                     the rest a stand-in load balancer, in front of edgemint",
+            viewer = places.viewer,
+        ),
+    };
     say(&format!(
         "
   edgemint demo: everything runs on this machine, with fresh keys and no AWS account.
@@ -79,6 +102,7 @@ fn welcome(site: &Site) {
   Open    {viewer}/     (Chrome, Edge or Firefox)
 
   Try     Sign in as Ada: lab A's neurons open, lab B's cells are refused by the edge.
+          {volumes}
           Sign out, sign in as Ben: the other way around, and nothing of Ada's is left.
           Sign in as Noor, who is in no group: nothing opens.
           Watch the clock: cookies live 60 seconds here and renew themselves.
@@ -87,17 +111,18 @@ fn welcome(site: &Site) {
                {login}/oauth2/token
           gives a token (for any name: these people have no passwords); README.md has the rest.
 
-  Behind  {viewer}   a stand-in load balancer, in front of edgemint
-          {data}     a stand-in CloudFront edge, in front of private data
+  Behind  {behind}
+          {public}   a stand-in public bucket
           {login}    a stand-in identity provider
 
   Config  {config}
 
   Stop    Ctrl-C
 ",
-        viewer = site.places.viewer,
-        data = site.places.data,
-        login = site.places.login,
+        viewer = places.viewer,
+        public = places.public,
+        login = places.login,
+        behind = behind.trim_start(),
         config = site.config_file().display(),
     ));
 }

@@ -4,6 +4,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
+use std::thread;
 
 use anyhow::Context as _;
 use tokio::sync::watch;
@@ -150,7 +151,10 @@ impl StandIns<'_> {
     async fn start(self, listeners: Listeners) -> anyhow::Result<()> {
         let signer = Arc::new(ClaimsSigner::generate()?);
         let balancer = self.balancer(&signer)?;
-        let edge = self.edge(&Arc::new(SampleData::generate()));
+        let sample = Arc::new(SampleData::generate());
+        let edge = self.edge(&sample);
+        // Ready before anybody has signed in, mostly.
+        thread::spawn(move || sample.draw_volumes());
         match self.places.topology {
             Topology::SiblingHosts => {
                 tokio::spawn(balancer.serve(listeners.viewer, pending()));

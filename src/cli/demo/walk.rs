@@ -8,6 +8,7 @@ use url::Url;
 use super::super::Done;
 use super::super::output::{say, say_json};
 use super::browser::Browser;
+use super::places::Topology;
 use super::site::Site;
 use crate::demo::people::PEOPLE;
 use crate::demo::sample::Bucket;
@@ -44,7 +45,14 @@ impl Walk<'_> {
         self.expect("the viewer itself is public", &page, 200);
         let refused = self.viewer(Method::POST, "/session/cookies").await?;
         self.expect("cookies are refused", &refused, 401);
-        self.read("/lab-a/neurons.zarr/.zattrs", "MissingKey").await
+        self.read(Bucket::Data, "/lab-a/neurons.zarr/.zattrs", "MissingKey").await?;
+        self.read(Bucket::Archive, "/shared/specks.zarr/zarr.json", "MissingKey").await?;
+        let public = self.data(Bucket::Public, "/neuropil/info", &[]).await?;
+        self.expect("what is public opens", &public, 200);
+        let allowed = public.headers().get("access-control-allow-origin");
+        let allowed = allowed.and_then(|value| value.to_str().ok()).unwrap_or("nobody").to_owned();
+        self.note("pages of every site may read it", &allowed, allowed == "*");
+        Ok(())
     }
 
     async fn as_ada(&mut self) -> anyhow::Result<()> {
@@ -54,21 +62,45 @@ impl Walk<'_> {
         let summary: Value = serde_json::from_slice(&renewed.bytes().await?)?;
         let lives = summary["expires_in"].as_u64().unwrap_or_default();
         self.note("they live about a minute", &format!("{lives} s"), (50..=60).contains(&lives));
-        self.read("/lab-a/neurons.zarr/.zattrs", "").await?;
+        self.read(Bucket::Data, "/lab-a/neurons.zarr/.zattrs", "").await?;
         let range = [("range", "bytes=0-9")];
-        let part = self.data("/lab-a/neurons.zarr/0/.zarray", &range).await?;
+        let part = self.data(Bucket::Data, "/lab-a/neurons.zarr/0/.zarray", &range).await?;
         self.expect("Ada reads ten bytes of it", &part, 206);
-        self.read("/lab-b/cells.zarr/.zattrs", "MissingKey").await?;
-        let stolen = self.browser.cookies_for(&self.data_url("/lab-a/x")?);
-        let other = self.data("/lab-b/cells.zarr/.zattrs", &[("cookie", &stolen)]).await?;
+        self.read(Bucket::Data, "/lab-b/cells.zarr/.zattrs", "MissingKey").await?;
+        self.volumes().await?;
+        let stolen = self.browser.cookies_for(&self.data_url(Bucket::Data, "/lab-a/x")?);
+        let other =
+            self.data(Bucket::Data, "/lab-b/cells.zarr/.zattrs", &[("cookie", &stolen)]).await?;
         self.expect_denial("her cookies, carried over by hand, do not help", other, "AccessDenied")
             .await
     }
 
+    /// Volumes of both distributions, side by side.
+    async fn volumes(&mut self) -> anyhow::Result<()> {
+        let metadata = self.data(Bucket::Data, "/lab-a/neuropil/zarr.json", &[]).await?;
+        self.expect("/lab-a/neuropil/zarr.json opens", &metadata, 200);
+        let sandbox = metadata.headers().get("content-security-policy");
+        let sandbox = sandbox.and_then(|value| value.to_str().ok()).unwrap_or("none").to_owned();
+        if self.site.places.topology == Topology::OneHost {
+            let safe = sandbox == "sandbox; default-src 'none'";
+            self.note("nothing in it runs as the viewer", &sandbox, safe);
+        }
+        let index = [("range", "bytes=-132")];
+        let part = self.data(Bucket::Data, "/lab-a/neuropil/c/0/0/0", &index).await?;
+        self.expect("a shard's index is read by itself", &part, 206);
+        self.read(Bucket::Archive, "/shared/specks.zarr/zarr.json", "").await?;
+        let absent = "/shared/specks.zarr/c/9/9/9";
+        let absent = self.data(Bucket::Archive, absent, &[]).await?;
+        // The archive may not be listed; the one host's bucket may.
+        let status = if self.site.places.topology == Topology::OneHost { 404 } else { 403 };
+        self.expect("a chunk that is not there is not there", &absent, status);
+        Ok(())
+    }
+
     async fn as_ben(&mut self) -> anyhow::Result<()> {
         self.sign_in("Ben").await?;
-        self.read("/lab-b/cells.zarr/.zattrs", "").await?;
-        self.read("/lab-a/neurons.zarr/.zattrs", "MissingKey").await?;
+        self.read(Bucket::Data, "/lab-b/cells.zarr/.zattrs", "").await?;
+        self.read(Bucket::Data, "/lab-a/neurons.zarr/.zattrs", "MissingKey").await?;
         self.nothing_left("/lab-a/x", "of Ada's cookies nothing is left")
     }
 
@@ -76,13 +108,13 @@ impl Walk<'_> {
         self.sign_in("Noor").await?;
         let refused = self.viewer(Method::POST, "/session/cookies").await?;
         self.expect("no rule opens anything", &refused, 403);
-        self.read("/atlas/section.zarr/.zattrs", "MissingKey").await?;
+        self.read(Bucket::Data, "/atlas/section.zarr/.zattrs", "MissingKey").await?;
         self.nothing_left("/lab-b/x", "of Ben's cookies nothing is left")
     }
 
     async fn sign_out(&mut self) -> anyhow::Result<()> {
         self.sign_in("Dana").await?;
-        self.read("/atlas/section.zarr/.zattrs", "").await?;
+        self.read(Bucket::Data, "/atlas/section.zarr/.zattrs", "").await?;
         let out = self.viewer(Method::POST, "/session/logout").await?;
         self.expect("Dana signs out", &out, 204);
         self.nothing_left("/atlas/x", "of Dana's cookies nothing is left")?;
@@ -110,8 +142,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    async fn read(&mut self, path: &str, denial: &str) -> anyhow::Result<()> {
-        let response = self.data(path, &[]).await?;
+    async fn read(&mut self, bucket: Bucket, path: &str, denial: &str) -> anyhow::Result<()> {
+        let response = self.data(bucket, path, &[]).await?;
         if denial.is_empty() {
             self.expect(&format!("{path} opens"), &response, 200);
             return Ok(());
@@ -124,17 +156,22 @@ impl Walk<'_> {
         self.browser.send(method, &url, &[], None).await
     }
 
-    async fn data(&mut self, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<Response> {
-        let url = self.data_url(path)?;
+    async fn data(
+        &mut self,
+        bucket: Bucket,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Response> {
+        let url = self.data_url(bucket, path)?;
         self.browser.send(Method::GET, url.as_str(), headers, None).await
     }
 
-    fn data_url(&self, path: &str) -> anyhow::Result<Url> {
-        Ok(Url::parse(&format!("{}{path}", self.site.places.base(Bucket::Data)))?)
+    fn data_url(&self, bucket: Bucket, path: &str) -> anyhow::Result<Url> {
+        Ok(Url::parse(&format!("{}{path}", self.site.places.base(bucket)))?)
     }
 
     fn nothing_left(&mut self, path: &str, what: &str) -> anyhow::Result<()> {
-        let left = self.browser.cookies_for(&self.data_url(path)?);
+        let left = self.browser.cookies_for(&self.data_url(Bucket::Data, path)?);
         let count = left.split("; ").filter(|pair| pair.starts_with("CloudFront-")).count();
         self.note(what, &format!("{count} cookies"), count == 0);
         Ok(())
