@@ -72,3 +72,62 @@ async fn answer(
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, sandbox);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::future::pending;
+    use std::sync::RwLock;
+
+    use axum::http::Method;
+
+    use super::super::edge::EdgeOptions;
+    use super::super::testing::{Browser, Site, bind, echoed};
+    use super::*;
+    use crate::signing::verify::TrustedKeys;
+
+    /// Starts a distribution in front of a site, and returns its URL.
+    async fn in_front_of(site: &Site) -> String {
+        let options = EdgeOptions {
+            url: site.viewer.clone(),
+            trusted: Arc::new(RwLock::new(TrustedKeys::Group(HashMap::new()))),
+            allowed_origin: site.viewer.clone(),
+            objects: Arc::new(|_| None),
+            may_list: true,
+        };
+        let edge = Edge::new(options, site.clock.clone());
+        let port = site.viewer.authority().rsplit_once(':').unwrap().1.parse().unwrap();
+        let one_host = OneHost::new(edge, SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+        let listener = bind().await;
+        let url = format!("http://{}", listener.address());
+        tokio::spawn(one_host.serve(listener, pending()));
+        url
+    }
+
+    #[tokio::test]
+    async fn the_browser_is_the_second_from_the_right_of_those_forwarded_for() {
+        let site = Site::start().await;
+        let url = in_front_of(&site).await;
+        let browser = Browser::new();
+        let request = browser.request(Method::POST, &format!("{url}/forward?a=b"));
+        let request = request.header("host", site.viewer.authority());
+        let request = request.header("x-forwarded-for", "192.0.2.1").body("text");
+        let got = echoed(browser.send(request).await).await;
+        assert_eq!(got["x-forwarded-for"][0], "192.0.2.1, 127.0.0.1, 127.0.0.1");
+        assert_eq!(got["host"][0], site.viewer.authority());
+    }
+
+    #[tokio::test]
+    async fn nothing_among_the_data_runs_as_the_viewer() {
+        let site = Site::start().await;
+        let url = in_front_of(&site).await;
+        let browser = Browser::new();
+        for path in ["/data/", "/data/lab-a/page.html"] {
+            let request = browser.request(Method::GET, &format!("{url}{path}"));
+            let answer = browser.send(request.header("host", site.viewer.authority())).await;
+            assert_eq!(answer.status(), 403, "{path} is signed by nobody");
+            let policy = &answer.headers()["content-security-policy"];
+            assert_eq!(policy, "sandbox; default-src 'none'", "{path}");
+        }
+    }
+}

@@ -41,7 +41,7 @@ impl Browser {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .tls_certs_only([]);
-        for host in ["viewer", "login", "data"] {
+        for host in ["viewer", "login", "data", "public"] {
             http = http.resolve(&format!("{host}.edgemint.localhost"), loopback);
         }
         Self { http: http.build().unwrap(), jar: Mutex::default() }
@@ -183,6 +183,7 @@ fn rules() -> Vec<ListenerRule> {
         ("/deny", Action::Authenticate(OnUnauthenticated::Deny)),
         ("/allow", Action::Authenticate(OnUnauthenticated::Allow)),
         ("/forward", Action::Forward),
+        ("/events", Action::PythonServer),
     ]
     .map(|(prefix, action)| ListenerRule { prefix: prefix.to_owned(), action })
     .to_vec()

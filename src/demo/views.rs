@@ -3,9 +3,9 @@
 //! Source: the Neuroglancer documentation, "JSON state"; the state stands percent-encoded after `#!`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::sample::{Bucket, Content, VOLUMES, Volume};
+use super::sample::{Bucket, Content, Format, VOLUMES, Volume};
 
 /// What stands as it is in a fragment; everything else is percent-encoded.
 const ENCODED: &AsciiSet =
@@ -61,49 +61,48 @@ impl View {
     /// The fragment of a link that shows it; `base` says where a bucket is, with no slash at the end.
     #[must_use]
     pub fn fragment(&self, base: &impl Fn(Bucket) -> String) -> String {
-        let state = self.state(base).to_string();
-        format!("#!{}", utf8_percent_encode(&state, ENCODED))
+        format!("#!{}", utf8_percent_encode(&self.state(base), ENCODED))
     }
 
-    fn state(&self, base: &impl Fn(Bucket) -> String) -> Value {
-        let layers: Vec<Value> = self.volumes().map(|volume| layer(volume, base)).collect();
-        let voxel = self.volumes().next().map_or(json!(null), |volume| edge(volume.content));
-        json!({
-            "dimensions": { "x": voxel, "y": voxel, "z": voxel },
-            "position": [64.5, 64.5, 48.5],
-            "crossSectionScale": 0.3,
-            "projectionScale": 260,
-            "projectionOrientation": [-0.45, -0.36, -0.1, 0.81],
-            "layers": layers,
-            "layout": "4panel",
-            "showAxisLines": false,
-        })
+    fn state(&self, base: &impl Fn(Bucket) -> String) -> String {
+        let layers: Vec<String> = self.volumes().map(|volume| layer(volume, base)).collect();
+        let edge = self.volumes().next().map_or(1, |volume| volume.content.voxel_nanometres());
+        format!(
+            r##"{{"dimensions":{},"position":[64.5,64.5,48.5],"crossSectionScale":0.3,"##,
+            dimensions(["x", "y", "z"], edge)
+        ) + r##""crossSectionBackgroundColor":"#000000","projectionScale":170,"##
+            + r#""projectionOrientation":[-0.45,-0.36,-0.1,0.81],"layout":"4panel","#
+            + r#""showDefaultAnnotations":false,"showAxisLines":false,"#
+            + &format!(r#""layers":[{}]}}"#, layers.join(","))
     }
 }
 
-fn layer(volume: &Volume, base: &impl Fn(Bucket) -> String) -> Value {
-    let voxel = edge(volume.content);
-    // Zarr 2 has no units, so the state says how large a voxel is, for every format alike.
-    let dimensions = json!({ "x": voxel, "y": voxel, "z": voxel });
-    let source = json!({
-        "url": source(volume, base),
-        "transform": { "outputDimensions": dimensions },
-    });
-    if volume.content.is_labels() {
-        let kind = "segmentation";
-        return json!({ "type": kind, "name": volume.name, "source": source, "selectedAlpha": 0.35 });
+fn layer(volume: &Volume, base: &impl Fn(Bucket) -> String) -> String {
+    let mut source = json!({ "url": source(volume, base) }).to_string();
+    if volume.format == Format::Zarr2 {
+        // Zarr 2 has no units: the state says how large a voxel is.
+        let voxel = dimensions(["z", "y", "x"], volume.content.voxel_nanometres());
+        source.pop();
+        source +=
+            &format!(r#","transform":{{"inputDimensions":{voxel},"outputDimensions":{voxel}}}}}"#);
     }
-    json!({ "type": "image", "name": volume.name, "source": source, "shader": shader(volume.content) })
+    let shown = if volume.content.is_labels() {
+        r#""type":"segmentation","selectedAlpha":0.35"#.to_owned()
+    } else {
+        format!(r#""type":"image","shader":{}"#, json!(shader(volume.content)))
+    };
+    format!(r#"{{"name":{},"source":{source},{shown}}}"#, json!(volume.name))
+}
+
+/// As text, since the order of the axes counts.
+fn dimensions(axes: [&str; 3], nanometres: u32) -> String {
+    format!("{{{}}}", axes.map(|axis| format!(r#""{axis}":[{nanometres}e-9,"m"]"#)).join(","))
 }
 
 /// The URL by which Neuroglancer opens a volume, such as `zarr3://http://…/lab-a/neuropil`.
 #[must_use]
 pub fn source(volume: &Volume, base: &impl Fn(Bucket) -> String) -> String {
     format!("{}://{}{}", volume.format.scheme(), base(volume.bucket), volume.path)
-}
-
-fn edge(content: Content) -> Value {
-    json!([f64::from(content.voxel_nanometres()) * 1e-9, "m"])
 }
 
 fn shader(content: Content) -> String {
@@ -138,6 +137,14 @@ mod tests {
     }
 
     #[test]
+    fn every_state_is_json() {
+        for view in VIEWS {
+            let state: serde_json::Value = serde_json::from_str(&view.state(&base)).unwrap();
+            assert_eq!(state["layers"].as_array().unwrap().len(), view.volumes.len());
+        }
+    }
+
+    #[test]
     fn a_fragment_is_the_state_percent_encoded() {
         let fragment = VIEWS[0].fragment(&base);
         let state = fragment.strip_prefix("#!").unwrap();
@@ -145,7 +152,7 @@ mod tests {
             state.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:/,%".contains(&byte))
         );
         let state = percent_encoding::percent_decode_str(state).decode_utf8().unwrap();
-        let state: Value = serde_json::from_str(&state).unwrap();
+        let state: serde_json::Value = serde_json::from_str(&state).unwrap();
         let layers = &state["layers"];
         assert_eq!(layers[0]["source"]["url"], "zarr3://http://Data.example/lab-a/neuropil");
         assert_eq!(layers[1]["source"]["url"], "precomputed://http://Data.example/lab-a/neurons");

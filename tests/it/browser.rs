@@ -23,14 +23,29 @@ fn pages_of_other_origins_ask_for_nothing_unless_they_are_named() {
     walk("origins_browser.mjs", "screenshots-of-origins");
 }
 
+#[test]
+fn neuroglancer_shows_in_a_browser_what_is_somebodys_and_nothing_else() {
+    let client = Command::new("sh").arg("src/demo/neuroglancer.sh").output().unwrap();
+    assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
+    let client = String::from_utf8(client.stdout).unwrap();
+    for mode in [&[][..], &["--one-host"]] {
+        let flags = [&["--neuroglancer", client.trim()], mode].concat();
+        walk_with("neuroglancer_browser.mjs", "screenshots-of-neuroglancer", &flags);
+    }
+}
+
 /// Has a browser walk through a demo of its own.
 fn walk(script: &str, screenshots: &str) {
+    walk_with(script, screenshots, &[]);
+}
+
+fn walk_with(script: &str, screenshots: &str, flags: &[&str]) {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools");
     let screenshots = target().join(screenshots);
     let _ = fs::remove_dir_all(&screenshots);
     fs::create_dir_all(&screenshots).unwrap();
 
-    let demo = Demo::start();
+    let demo = Demo::start_with(flags);
     let walk = Command::new("node")
         .arg(tools.join(script))
         .arg(demo.viewer())
@@ -69,12 +84,17 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = four_free_ports();
         let log = target().join(format!("demo-{port}.log"));
         let output = File::create(&log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_edgemint"))
             .args(["demo", "--port", &port.to_string()])
+            .args(flags)
             .env("TMPDIR", folder.path())
             .stdout(output.try_clone().unwrap())
             .stderr(output)

@@ -398,8 +398,9 @@ fn serve_refuses_to_start_on_a_wrong_configuration() {
 fn the_demo_walks_its_own_loop() {
     let output = edgemint(&["demo", "--check"]);
     assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
-    assert!(out(&output).ends_with("27 steps, 0 failed\n"), "{}", out(&output));
-    let json: serde_json::Value =
-        serde_json::from_str(&out(&edgemint(&["demo", "--check", "--json"]))).unwrap();
-    assert_eq!(json["ok"], true);
+    assert!(out(&output).ends_with("34 steps, 0 failed\n"), "{}", out(&output));
+    let one_host = edgemint(&["demo", "--check", "--one-host", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out(&one_host)).unwrap();
+    assert_eq!(json["ok"], true, "{json}");
+    assert_eq!(json["steps"].as_array().unwrap().len(), 35);
 }

@@ -90,16 +90,21 @@ async function noScriptAsksAsNginx(visitor) {
 
 async function cookiesOfAda(visitor) {
   const cookies = await visitor.cloudFrontCookies();
-  const names = cookies.map((cookie) => cookie.name).sort();
+  const sets = { "/lab-a/": [], "/shared/": [] };
+  for (const cookie of cookies) sets[cookie.path].push(cookie.name);
+  assert.deepEqual(sets["/shared/"].sort(), sets["/lab-a/"].sort());
+  const names = sets["/lab-a/"];
   assert.deepEqual(names, ["CloudFront-Key-Pair-Id", "CloudFront-Policy", "CloudFront-Signature"]);
-  for (const { domain, path, httpOnly, secure, sameSite, expires } of cookies) {
-    assert.deepEqual({ domain, path, httpOnly, secure, sameSite }, {
-      domain: ".edgemint.localhost", path: "/lab-a/", httpOnly: true, secure: true, sameSite: "Lax",
+  for (const { domain, httpOnly, secure, sameSite, expires } of cookies) {
+    assert.deepEqual({ domain, httpOnly, secure, sameSite }, {
+      domain: ".edgemint.localhost", httpOnly: true, secure: true, sameSite: "Lax",
     });
     assert.ok(expires > Date.now() / 1000 && expires <= Date.now() / 1000 + 61, `expires ${expires}`);
   }
   const readable = await visitor.page.evaluate(() => document.cookie);
-  assert.match(readable, /^__Host-edgemint-set-[0-9a-f]{8}=1\|\d+\|[0-9a-f]{16}\|[0-9a-f]{8}\|edgemint\.localhost\|\/lab-a\/$/);
+  for (const line of readable.split("; ")) {
+    assert.match(line, /^__Host-edgemint-set-[0-9a-f]{8}=1\|\d+\|[0-9a-f]{16}\|[0-9a-f]{8}\|edgemint\.localhost\|\/(lab-a|shared)\/$/);
+  }
 }
 
 /** The cookies renew themselves: the jar's expiry and the countdown go up, and nothing closes. */
@@ -151,14 +156,14 @@ async function ben(visitor) {
   await page.getByRole("link", { name: "Sign in" }).click();
   await visitor.choose("Ben");
   await visitor.sees("in", { open: ["lab-b"], refused: ["lab-a", "atlas"] });
-  assert.deepEqual(await visitor.cookiePaths(), ["/lab-b/"]);
+  assert.deepEqual(await visitor.cookiePaths(), ["/lab-b/", "/shared/"]);
   await shoot(page, "ben");
 }
 
 /** Somebody signs in after somebody else whose session ended without a word to the service. */
 async function switchedElsewhere(visitor) {
   await visitor.becomes("Chen", { open: ["lab-a", "lab-b"], refused: ["atlas"] });
-  assert.deepEqual(await visitor.cookiePaths(), ["/lab-a/", "/lab-b/"]);
+  assert.deepEqual(await visitor.cookiePaths(), ["/lab-a/", "/lab-b/", "/shared/"]);
   await shoot(visitor.page, "chen");
 
   await visitor.becomes("Noor", { refused: ["lab-a", "lab-b", "atlas"] });

@@ -25,6 +25,10 @@ struct Data {
 
 impl Data {
     async fn start() -> Self {
+        Self::start_with(true).await
+    }
+
+    async fn start_with(may_list: bool) -> Self {
         let listener = bind().await;
         let url = url("data", &listener);
         let pem = include_str!("../../../keys-example/rsa-2048.private.pem");
@@ -36,7 +40,7 @@ impl Data {
             url: url.clone(),
             trusted: trusted.clone(),
             allowed_origin: BaseUrl::parse(ORIGIN_URL).unwrap(),
-            may_list: true,
+            may_list,
             objects: Arc::new(|path| {
                 (path == "/lab-a/x").then(|| SampleObject {
                     content_type: "application/octet-stream",
@@ -44,7 +48,15 @@ impl Data {
                 })
             }),
         };
-        tokio::spawn(Edge::new(options, clock.clone()).serve(listener, pending()));
+        let bucket = PublicBucket {
+            url: super::super::testing::url("public", &listener),
+            objects: Arc::new(|_| {
+                let content_type = "application/octet-stream";
+                Some(SampleObject { content_type, bytes: Bytes::from_static(b"public") })
+            }),
+        };
+        let edge = Edge::new(options, clock.clone()).and_public(bucket);
+        tokio::spawn(edge.serve(listener, pending()));
         let key = SigningKey { id: "K1".parse().unwrap(), key };
         Self { url, key, trusted, clock, browser: Browser::new() }
     }
@@ -191,4 +203,33 @@ async fn another_host_is_refused_before_anything_else() {
     let cookies = data.cookies(None);
     let headers = [("cookie", cookies.as_str()), ("host", "evil.example")];
     assert_eq!(data.ask(Method::GET, "/lab-a/x", &headers).await.status(), 403);
+}
+
+#[tokio::test]
+async fn what_is_absent_is_refused_where_the_bucket_may_not_be_listed() {
+    let data = Data::start_with(false).await;
+    let cookies = data.cookies(None);
+    assert_eq!(data.get("/lab-a/x", &cookies).await.status(), 200);
+    let absent = data.get("/lab-a/y", &cookies).await;
+    assert_eq!(absent.status(), 403);
+    assert!(absent.headers().contains_key("access-control-allow-origin"), "S3 said so");
+}
+
+#[tokio::test]
+async fn a_public_bucket_is_open_to_every_page_and_takes_no_cookies() {
+    let data = Data::start().await;
+    let url = data.url.to_string().replace("data.", "public.");
+    let ask = |cookie: Option<&str>| {
+        let mut request = data.browser.request(Method::GET, &format!("{url}/x"));
+        request = request.header("origin", "http://anybody.example");
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        data.browser.send(request)
+    };
+    let open = ask(None).await;
+    assert_eq!(open.status(), 200);
+    assert_eq!(open.headers()["access-control-allow-origin"], "*");
+    assert!(!open.headers().contains_key("access-control-allow-credentials"));
+    assert_eq!(ask(Some("a=b")).await.status(), 400);
 }

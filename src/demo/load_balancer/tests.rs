@@ -212,3 +212,15 @@ async fn claims_past_11_kilobytes_are_an_error_of_the_server() {
     assert_eq!(unknown.status(), 404);
     assert_ne!(site.signer.kid(), PEOPLE[0].id);
 }
+
+#[tokio::test]
+async fn neuroglancers_client_hears_an_open_stream_and_posts_into_the_void() {
+    let site = Site::start().await;
+    let browser = Browser::new();
+    let mut events = browser.get(&site.at("/events/demo?c=1")).await;
+    assert_eq!(events.headers()["content-type"], "text/event-stream");
+    let silence = std::time::Duration::from_millis(200);
+    assert!(tokio::time::timeout(silence, events.chunk()).await.is_err(), "the stream ended");
+    let posted = browser.post(&site.at("/events/demo"), "{}".to_owned()).await;
+    assert_eq!(posted.status(), 204);
+}

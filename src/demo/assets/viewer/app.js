@@ -235,6 +235,8 @@ async function readOnce(path) {
     const answer = await fetch(url, { credentials: "include", cache: "no-store" });
     if (answer.ok) return { body: await answer.arrayBuffer() };
     if (answer.status === 404) return { problem: "missing" };
+    // The shim's way to say of a 403 that there are no cookies.
+    if (answer.statusText === "No Cookies Now") return { problem: "refused" };
     return { problem: answer.status === 403 ? "refused" : "unreachable" };
   } catch {
     return { problem: (await answersAtAll(url)) ? "refused" : "unreachable" };
@@ -738,6 +740,8 @@ async function whoAmI() {
 }
 
 async function start() {
+  // This page says by itself that somebody has to sign in.
+  window.edgemint?.addEventListener("signinrequired", (event) => event.preventDefault());
   restoreFragment();
   $("sign-in").addEventListener("click", (event) => {
     event.preventDefault();
