@@ -103,7 +103,7 @@ web_servers() {
 
 # Viewers of others, which the tests open as they are.
 viewers() {
-    (cd viewers && cat fetch.sh package-lock.json archives.sha256 rsbuild.config.mjs main.js | cmp -s - built/.installed) && return
+    (cd viewers && cat fetch.sh package-lock.json archives.sha256 rsbuild.config.mjs main.js openseadragon.html | cmp -s - built/.installed) && return
     echo "tests/tools: installing viewers"
     viewers/fetch.sh || fail "run: tests/tools/viewers/fetch.sh"
 }

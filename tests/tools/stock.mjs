@@ -3,6 +3,8 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { pixels } from "./png.mjs";
 
@@ -14,7 +16,9 @@ const SIZE = { width: 1000, height: 600 };
 
 /** What no voxel of the tests' volumes is as dark as. */
 const BLACK = 40;
-const PATIENCE = 30_000;
+/** Neuroglancer shows it where nothing has come yet, and black where something is absent. */
+const BACKGROUND = "#0000ff";
+const PATIENCE = 60_000;
 
 /** The world that the test started. */
 export class World {
@@ -68,7 +72,7 @@ export class World {
   }
 
   /** Runs a story with a browser, which does not outlive it. */
-  async tell_story(story, ...more) {
+  async withChromium(story, ...more) {
     const browser = await this.chromium(...more);
     try {
       await story(browser);
@@ -123,8 +127,8 @@ const NANOMETRES = [8e-9, "m"];
 
 /** A volume with the axes z, y and x. */
 export function zarr(kind, url) {
-  const outputDimensions = { z: NANOMETRES, y: NANOMETRES, x: NANOMETRES };
-  return { url: `${kind}://${url}`, transform: { outputDimensions } };
+  const dimensions = { z: NANOMETRES, y: NANOMETRES, x: NANOMETRES };
+  return { url: `${kind}://${url}`, transform: { inputDimensions: dimensions, outputDimensions: dimensions } };
 }
 
 export function precomputed(url) {
@@ -141,15 +145,17 @@ export function view(volumes, { position = [32, 32, 32], voxels = 56 } = {}) {
     crossSectionScale: voxels / SIZE.height,
     layers: volumes.map((source, index) => ({ type: "image", name: names[index], source, shader })),
     layout: { type: "row", children: names.map((name) => ({ type: "viewer", layers: [name], layout: "xy" })) },
-    crossSectionBackgroundColor: "#000000", showAxisLines: false, showScaleBar: false, showDefaultAnnotations: false,
+    crossSectionBackgroundColor: BACKGROUND, showAxisLines: false, showScaleBar: false, showDefaultAnnotations: false,
   };
   return `#!${encodeURIComponent(JSON.stringify(state))}`;
 }
 
 /** The middle of each panel, as pixels. */
 export async function panels(page) {
-  const boxes = await page.locator(".neuroglancer-rendered-data-panel").evaluateAll((panels) =>
-    panels.map((panel) => panel.getBoundingClientRect()).map(({ x, y, width, height }) => ({ x, y, width, height })));
+  const boxes = await page.evaluate(() => {
+    const all = [...document.querySelectorAll(".neuroglancer-rendered-data-panel")];
+    return all.map((panel) => panel.getBoundingClientRect()).map(({ x, y, width, height }) => ({ x, y, width, height }));
+  });
   return areas(page, boxes.filter(({ width, height }) => width > 20 && height > 20).map(inner));
 }
 
@@ -161,27 +167,37 @@ function inner({ x, y, width, height }) {
 /** Areas of a page as pixels; a screenshot is of the page as it is painted. */
 export async function areas(page, clips) {
   const shots = [];
-  for (const clip of clips) shots.push(pixels(await page.screenshot({ clip })));
+  for (const clip of clips) shots.push(pixels(Buffer.from(await page.screenshot({ clip }))));
   return shots;
 }
 
-/** The part of an image that is as good as black. */
-export function darkness({ bytes, channels }) {
-  let dark = 0;
+/** Which part of an image is data, which is black, and which is neither yet. */
+export function parts({ bytes, channels }) {
+  let [data, black] = [0, 0];
+  const shades = new Set();
   for (let at = 0; at < bytes.length; at += channels) {
-    if (bytes[at] < BLACK && bytes[at + 1] < BLACK && bytes[at + 2] < BLACK) dark++;
+    const [red, green, blue] = bytes.subarray(at, at + 3);
+    if (Math.max(red, green, blue) < BLACK) black++;
+    else if (Math.abs(red - blue) < 8) data++;
+    shades.add(green);
   }
-  return dark / (bytes.length / channels);
+  const all = bytes.length / channels;
+  return { shades: shades.size, data: data / all, black: black / all, bare: (all - data - black) / all };
 }
 
-/** Waits until every panel is bright all over, and the same twice in a row; returns their pixels. */
-export async function complete(page, count) {
-  return until(page, `${count} complete panels`, async () => {
+/** Waits until every panel is data all over, and the same twice in a row; returns their pixels. */
+export function complete(page, count) {
+  return settled(page, `${count} complete panels`, (shots) =>
+    shots.length === count && shots.map(parts).every(({ data, shades }) => data === 1 && shades > 10));
+}
+
+/** Waits until all panels are as they should be, and the same twice in a row. */
+export function settled(page, what, isRight) {
+  return until(page, what, async () => {
     const now = await panels(page);
-    if (now.length !== count || now.some((panel) => darkness(panel) > 0)) return null;
-    await page.waitForTimeout(100);
-    const then = await panels(page);
-    return same(now, then) ? now : null;
+    if (!isRight(now)) return null;
+    await sleep(150);
+    return same(now, await panels(page)) ? now : null;
   });
 }
 
@@ -196,11 +212,55 @@ export async function until(page, what, attempt, patience = PATIENCE) {
     const found = await attempt();
     if (found) return found;
     if (Date.now() > end) {
-      const picture = `${process.env.STOCK_SCREENSHOTS ?? "/tmp"}/stock-failed.png`;
+      const picture = `${process.env.STOCK_SCREENSHOTS ?? tmpdir()}/stock-failed.png`;
       writeFileSync(picture, await page.screenshot());
-      const dark = (await panels(page).catch(() => [])).map(darkness);
-      assert.fail(`no ${what}; dark: ${dark}; see ${picture}; the console said: ${page.complaints?.join("\n")}`);
+      const shown = (await panels(page).catch(() => [])).map(parts);
+      assert.fail(`no ${what}: ${JSON.stringify(shown)}; see ${picture}; the console said: ${page.complaints?.map((text) => text.slice(0, 300)).join("\n")}`);
     }
-    await new Promise((done) => setTimeout(done, 100));
+    await sleep(100);
   }
+}
+
+// === what must never happen ===
+
+/** Complaints of a page beside those that its viewer has without edgemint, too. */
+export function unexpected(page, ...known) {
+  const expected = [/favicon\.ico/, /zarr2\/zarr\.json/, /slab\/zarr\.json/, ...known];
+  return page.complaints.filter((text) => !expected.some((pattern) => pattern.test(text)));
+}
+
+/** Cookies go where they belong and nowhere else. */
+export function cookiesKeepTheirPlaces(world) {
+  for (const { host, uri, cookie } of world.requests()) {
+    const what = `${host}${uri}: ${cookie}`;
+    if (host === "public.other.test" || host === "evil.example.test") assert.equal(cookie, "", what);
+    if (host === "login.provider.test") assert.doesNotMatch(cookie, /CloudFront-|edgemint|AWSELB/, what);
+    if (host === "data.example.test" || host === "archive.example.test") assert.doesNotMatch(cookie, /edgemint|AWSELB/, what);
+  }
+}
+
+/** Moves the page to another view as a link in it would, and waits until the old one is gone. Nothing is loaded
+ * anew. */
+export async function moveTo(page, fragment) {
+  const before = await panels(page);
+  await page.evaluate((fragment) => void (location.hash = fragment), fragment);
+  await until(page, "change of the view", async () => !same(before, await panels(page)));
+}
+
+/** Time passes for a page and its workers; that of the service and the edges is the world's. */
+export async function passes(page, seconds) {
+  const ahead = (milliseconds) => {
+    const before = Date.now;
+    Date.now = () => before() + milliseconds;
+  };
+  for (const thread of [page, ...page.workers()]) await thread.evaluate(ahead, seconds * 1000);
+}
+
+/** The banner's text, or nothing where there is no banner. */
+export function banner(page) {
+  return page.evaluate(() => {
+    const host = document.querySelector("[data-edgemint=notice]");
+    const box = host?.shadowRoot.firstElementChild?.getBoundingClientRect();
+    return box?.width > 0 ? host.shadowRoot.textContent : "";
+  });
 }

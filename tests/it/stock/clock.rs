@@ -1,17 +1,17 @@
-//! The clock of a world: the machine's, and as much ahead as a test says.
+//! The clock of a world: the machine's, and as much ahead or behind as a test says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use edgemint::clock::{Clock, EpochSeconds, SystemClock};
 
 /// What everything but the browser goes by.
 #[derive(Debug, Default)]
 pub(super) struct WorldClock {
-    ahead: AtomicU64,
-    /// Readings of an edge's clock until it moves; below zero, it does not.
+    ahead: AtomicI64,
+    /// Readings of an edge's clock until it moves; below zero, it does not move by itself.
     countdown: AtomicI64,
-    leap: AtomicU64,
+    leap: AtomicI64,
 }
 
 /// The clock of an edge, which may move in the middle of what a browser reads there.
@@ -23,12 +23,12 @@ impl WorldClock {
         Self { countdown: AtomicI64::new(-1), ..Self::default() }
     }
 
-    pub(super) fn advance(&self, seconds: u64) {
+    pub(super) fn advance(&self, seconds: i64) {
         self.ahead.fetch_add(seconds, Ordering::SeqCst);
     }
 
-    /// Moves forward when the edges have judged so many more requests.
-    pub(super) fn advance_after(&self, requests: u32, seconds: u64) {
+    /// Moves when the edges have judged so many more requests.
+    pub(super) fn advance_after(&self, requests: u32, seconds: i64) {
         self.leap.store(seconds, Ordering::SeqCst);
         self.countdown.store(requests.into(), Ordering::SeqCst);
     }
@@ -36,7 +36,7 @@ impl WorldClock {
 
 impl Clock for WorldClock {
     fn now(&self) -> EpochSeconds {
-        SystemClock.now().plus(self.ahead.load(Ordering::SeqCst))
+        EpochSeconds(SystemClock.now().0.saturating_add_signed(self.ahead.load(Ordering::SeqCst)))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::future::pending;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
@@ -30,6 +30,7 @@ use edgemint::signing::verify::TrustedKeys;
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::clock::{EdgeClock, WorldClock};
@@ -39,6 +40,17 @@ use crate::tools::node_script;
 
 const VIEWER: &str = "https://viewer.example.test";
 const SECRET: &str = "a secret of the load balancer";
+
+/// The folders of `tests/tools/viewers/built`, and where each is served.
+const BUNDLES: [(&str, &str); 6] = [
+    ("classic", "/"),
+    ("modules", "/modules/"),
+    // Where Python's neuroglancer serves it.
+    ("wheel", "/v/token/"),
+    ("janelia", "/janelia/"),
+    ("openseadragon", "/openseadragon/"),
+    ("itk-vtk", "/itk-vtk/"),
+];
 
 /// How viewer and data lie to each other; docs/ARCHITECTURE.md has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +74,7 @@ pub(super) struct World {
 #[derive(Deserialize)]
 struct Move {
     /// By so many seconds.
-    advance: u64,
+    advance: i64,
     /// Once the edges have judged so many more requests; at once without.
     after: Option<u32>,
 }
@@ -74,8 +86,8 @@ impl World {
         write_data(folder.path());
         let clock = Arc::new(WorldClock::new());
         let [balancer, login] = [bind().await, bind().await];
-        let [data, archive, data_b, control] =
-            [bind().await, bind().await, bind().await, bind().await];
+        let [data, archive, data_b] = [bind().await, bind().await, bind().await];
+        let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
 
         let provider = provider(login.address(), &clock);
         let config = config(topology);
@@ -110,7 +122,7 @@ impl World {
         let description = json!({
             "port": front.port,
             "spki": spki,
-            "control": format!("http://{}", control.address()),
+            "control": format!("http://{}", control.local_addr().unwrap()),
             "log": folder.path().join("requests.log"),
         });
         fs::write(folder.path().join("world.json"), description.to_string()).unwrap();
@@ -120,8 +132,7 @@ impl World {
 
     /// Lets a script live in the world, and shows what went wrong.
     pub(super) async fn tells(&self, script: &str) {
-        let hold = std::env::var("HOLD").is_ok();
-        let mut node = node_script(if hold { "stock_hold.mjs" } else { script });
+        let mut node = node_script(script);
         node.arg(self.folder.path().join("world.json"));
         let told = tokio::task::spawn_blocking(move || node.output()).await.unwrap().unwrap();
         let (out, err) =
@@ -258,7 +269,7 @@ fn sign_people_in(
 }
 
 /// Moves the clock when a script says so.
-async fn move_clock(listener: LoopbackListener, clock: Arc<WorldClock>) {
+async fn move_clock(listener: TcpListener, clock: Arc<WorldClock>) {
     let told = async |State(clock): State<Arc<WorldClock>>, Query(by): Query<Move>| {
         match by.after {
             Some(requests) => clock.advance_after(requests, by.advance),
@@ -267,9 +278,6 @@ async fn move_clock(listener: LoopbackListener, clock: Arc<WorldClock>) {
         StatusCode::NO_CONTENT
     };
     let router = Router::new().route("/clock", post(told)).with_state(clock);
-    let address = listener.address();
-    drop(listener);
-    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     axum::serve(listener, router).await.unwrap();
 }
 
@@ -286,7 +294,10 @@ fn config(topology: Topology) -> String {
         }
         Topology::Siblings | Topology::Handoff => {
             "[[distribution]]\nhost = \"data.example.test\"\n\
-             [[distribution]]\nhost = \"archive.example.test\"\n"
+             [[distribution]]\nhost = \"archive.example.test\"\n\
+             [[rule]]\nname = \"archive\"\n\
+             allow = { email_domains = [\"lab-a.example\"], issuers = [\"any\"] }\n\
+             resources = [\"https://archive.example.test/old-a/*\"]\n"
         }
     };
     format!(
@@ -313,10 +324,11 @@ resources = ["https://{data}/lab-b/*"]
 [keys]
 source = "dir:keys"
 
-[viewer]
-root = "{root}"
-"#,
-        root =
-            std::env::var("BUILT").unwrap_or_else(|_| built.join("classic").display().to_string()),
+{bundles}"#,
+        bundles = BUNDLES.map(|(name, path)| bundle(&built.join(name), path)).concat(),
     )
+}
+
+fn bundle(root: &Path, path: &str) -> String {
+    format!("[[viewer.bundle]]\nroot = \"{}\"\npath = \"{path}\"\n", root.display())
 }

@@ -19,7 +19,7 @@ main() {
     itk_vtk
     library
     rm -r archives node_modules
-    cat fetch.sh package-lock.json archives.sha256 rsbuild.config.mjs main.js >built/.installed
+    cat fetch.sh package-lock.json archives.sha256 rsbuild.config.mjs main.js openseadragon.html >built/.installed
 }
 
 archives() (
@@ -49,6 +49,7 @@ openseadragon() {
     unpack openseadragon build/openseadragon
     mkdir built/openseadragon
     mv archives/build/openseadragon/openseadragon.min.js archives/build/openseadragon/images built/openseadragon
+    cp openseadragon.html built/openseadragon/index.html
 }
 
 # Without the readers and writers of other file formats, which are nine tenths of it.
