@@ -4,6 +4,7 @@
 //! libFuzzer drives it from `fuzz_targets/`; the integration tests include this file and replay
 //! `corpus/` through the same code. Where a foreign implementation exists, it is asked.
 
+pub mod accept_encoding;
 pub mod access_token;
 pub mod alb_token;
 pub mod configuration;
@@ -24,7 +25,8 @@ use edgemint::identity::{Email, Front, Identity, Subject};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, which is also that of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
+    ("accept_encoding", accept_encoding::run),
     ("access_token", access_token::run),
     ("alb_token", alb_token::run),
     ("configuration", configuration::run),

@@ -48,7 +48,8 @@ impl Accepted {
     }
 
     /// Chooses among the codings at hand, or none of them.
-    pub(super) fn choose(&self, at_hand: impl Fn(Coding) -> bool) -> Option<Coding> {
+    #[must_use]
+    pub fn choose(&self, at_hand: impl Fn(Coding) -> bool) -> Option<Coding> {
         let weighed = Coding::ALL.into_iter().zip(self.codings);
         let mut best = None;
         for (coding, weight) in weighed {
@@ -62,7 +63,8 @@ impl Accepted {
     }
 
     /// Whether the request could be answered in a coding.
-    pub(super) fn accepts(&self, coding: Coding) -> bool {
+    #[must_use]
+    pub fn accepts(&self, coding: Coding) -> bool {
         let weighed = Coding::ALL.into_iter().zip(self.codings);
         weighed.into_iter().any(|(one, weight)| one == coding && weight > 0)
     }

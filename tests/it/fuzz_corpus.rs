@@ -59,6 +59,7 @@ macro_rules! replayed {
 }
 
 replayed! {
+    accept_encoding
     access_token
     alb_token
     configuration
