@@ -4,7 +4,9 @@
 //! A run fails where an answer is wrong, never where a figure is low. Names of sections as
 //! arguments run these alone.
 
+mod bundle;
 mod cookies;
+mod h2load;
 mod machine;
 mod node;
 mod openssl;
@@ -16,6 +18,7 @@ mod signing;
 mod site;
 mod start;
 mod tokens;
+mod web;
 mod wrk;
 
 use anyhow::Context as _;
@@ -31,11 +34,12 @@ struct Section {
     run: fn(&Site, &mut Report) -> anyhow::Result<()>,
 }
 
-const SECTIONS: [Section; 5] = [
+const SECTIONS: [Section; 6] = [
     Section { name: "signing", seconds: signing::SECONDS, run: signing::run },
     Section { name: "tokens", seconds: tokens::SECONDS, run: tokens::run },
     Section { name: "cookies", seconds: cookies::SECONDS, run: cookies::run },
     Section { name: "overload", seconds: overload::SECONDS, run: overload::run },
+    Section { name: "bundle", seconds: bundle::SECONDS, run: bundle::run },
     Section { name: "start", seconds: start::SECONDS, run: start::run },
 ];
 

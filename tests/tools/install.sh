@@ -4,6 +4,8 @@
 set -eu
 cd "$(dirname "$0")"
 
+NEUROGLANCER_SHA256=fbfab095d4e11c103c6beb4109aaa6f6bd910cf187e406bc181e53a66721a08b
+
 main() {
     one_at_a_time
     need node nodejs npm
@@ -35,6 +37,39 @@ for_tests() {
 for_benchmarks() {
     need wrk wrk
     need taskset util-linux
+    PATH=$PATH:/usr/sbin
+    need nginx nginx
+    need h2load nghttp2-client
+    need python3 python3 python3-venv
+    at_least_python_3_11
+    python_packages
+    brotli_of_nginx
+    viewer_to_serve
+}
+
+# Not every Debian has it; the benchmark leaves nginx out of brotli then.
+brotli_of_nginx() {
+    [ -e /usr/lib/nginx/modules/ngx_http_brotli_static_module.so ] && return
+    if [ "$(id -u)" = 0 ] && apt-cache show libnginx-mod-http-brotli-static >/dev/null 2>&1; then
+        debian_packages "nginx's brotli_static" libnginx-mod-http-brotli-static
+    fi
+}
+
+# The client that Python's neuroglancer serves, as its makers built it, without the source maps.
+viewer_to_serve() {
+    built=viewers/built/wheel
+    [ ! -f "$built/index.html" ] || return 0
+    echo "tests/tools: fetching Neuroglancer"
+    fetched=$(mktemp -d)
+    venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --python-version 3.12 --platform manylinux_2_28_x86_64 -d "$fetched" "neuroglancer==2.41.2" &&
+        echo "$NEUROGLANCER_SHA256  $(echo "$fetched"/neuroglancer-*.whl)" | sha256sum --quiet --strict -c ||
+        fail "run: tests/tools/venv/bin/python -m pip download neuroglancer==2.41.2"
+    venv/bin/python -m zipfile -e "$fetched"/neuroglancer-*.whl "$fetched"
+    rm "$fetched"/neuroglancer/static/client/*.map
+    mkdir -p "$(dirname "$built")"
+    mv "$fetched/neuroglancer/static/client" "$built"
+    rm -r "$fetched"
 }
 
 # Two runs at once would build the same folders: the second waits for the first.
