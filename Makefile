@@ -22,8 +22,8 @@ test: tools lint
 fuzz:
 	fuzz/run.sh
 
-# Figures beside those of OpenSSL and of AWS's libraries on Node.js, about four minutes after the
-# build. Linux only; the machine should have nothing else to do.
+# Figures beside those of OpenSSL, of AWS's libraries on Node.js and of nginx, about nine minutes after
+# the build. Linux only; the machine should have nothing else to do.
 bench:
 	sh tests/tools/install.sh bench
 	cargo bench --bench bench
