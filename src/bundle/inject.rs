@@ -1,7 +1,8 @@
 //! What is added to a bundle's files as they are read: the shim, and what a page may load.
 //!
 //! 1. Every page begins with the shim as an inline script: before any script of the viewer's.
-//! 2. Every script begins with it too, since any may be a worker's. It does nothing the second time.
+//! 2. Every script begins with the part of it that workers need, since any may be a worker's. It does
+//!    nothing where the shim is already.
 //! 3. Every page carries a content security policy (W3C CSP3) that names the inline scripts it holds by
 //!    their hashes.
 //!
@@ -21,10 +22,19 @@ use sha2::{Digest as _, Sha256};
 /// What is added to the files of a bundle. Nothing, by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Injection {
-    /// The shim's text, if there is one.
-    pub shim: Option<String>,
+    /// The shim, if there is one.
+    pub shim: Option<ShimTexts>,
     /// What pages may load besides what is theirs; no policy at all if none.
     pub policy: Option<Sources>,
+}
+
+/// The shim as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShimTexts {
+    /// For pages.
+    pub page: String,
+    /// For scripts.
+    pub script: String,
 }
 
 /// What a page's policy names besides the site itself.
@@ -53,17 +63,17 @@ impl Injection {
     }
 
     fn text(&self) -> Option<&str> {
-        self.shim.as_deref().map(str::trim_end)
+        self.shim.as_ref().map(|shim| shim.page.trim_end())
     }
 
     /// Prepends the shim to a script.
     ///
     /// A script in strict mode stays in it: the directive must come first (ECMA-262, "Directive Prologues").
     pub(super) fn script(&self, body: Bytes) -> Bytes {
-        let Some(shim) = self.text() else { return body };
+        let Some(shim) = &self.shim else { return body };
         let after_mark = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&body);
         let strict = if is_strict(after_mark) { "\"use strict\";" } else { "" };
-        [strict.as_bytes(), shim.as_bytes(), after_mark].concat().into()
+        [strict.as_bytes(), shim.script.trim_end().as_bytes(), after_mark].concat().into()
     }
 
     /// Puts the shim into a page, and says what the page may load.
@@ -199,7 +209,8 @@ mod tests {
     use super::*;
 
     fn injection() -> Injection {
-        Injection { shim: Some("shim();".to_owned()), policy: Some(Sources::default()) }
+        let shim = ShimTexts { page: "shim();".to_owned(), script: "part();".to_owned() };
+        Injection { shim: Some(shim), policy: Some(Sources::default()) }
     }
 
     fn page(html: &str) -> String {
@@ -252,9 +263,9 @@ mod tests {
     #[test]
     fn scripts_begin_with_the_shim_and_stay_strict() {
         let script = |text: &'static str| injection().script(Bytes::from_static(text.as_bytes()));
-        assert_eq!(script("a()"), "shim();a()");
-        assert_eq!(script(" 'use strict';a()"), "\"use strict\";shim(); 'use strict';a()");
-        assert_eq!(script("\u{feff}a()"), "shim();a()");
+        assert_eq!(script("a()"), "part();a()");
+        assert_eq!(script(" 'use strict';a()"), "\"use strict\";part(); 'use strict';a()");
+        assert_eq!(script("\u{feff}a()"), "part();a()");
         assert_eq!(Injection::default().script(Bytes::from_static(b"a()")), "a()");
     }
 

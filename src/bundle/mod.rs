@@ -58,7 +58,7 @@ pub use self::compress::Compressor;
 use self::earlier::Earlier;
 pub use self::encoding::{Coding, Encoded};
 pub use self::file::File;
-pub use self::inject::{Injection, Sources};
+pub use self::inject::{Injection, ShimTexts, Sources};
 pub use self::load::{Limits, LoadError};
 pub use self::mount::{Bundles, Mark, Mount, Origin, Place};
 pub use self::negotiate::Accepted;

@@ -22,7 +22,7 @@ const WORKER_ALLOWED: HeaderName = HeaderName::from_static("service-worker-allow
 /// those of the data hosts, which every page shows to everyone.
 pub(super) async fn script(asked: Asked) -> Response {
     let site = asked.public_url().as_str();
-    let mut response = text(shim_config(&asked.snapshot.config).script(Some(site)), &asked.headers);
+    let mut response = text(shim_config(&asked.snapshot.config).page(Some(site)), &asked.headers);
     let headers = response.headers_mut();
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::secrets::Secrets;
 use crate::access::Lifetime;
 use crate::bundle::shim::ShimConfig;
-use crate::bundle::{Bundles, Injection, Limits, LoadError, Mount, Origin, Sources};
+use crate::bundle::{Bundles, Injection, Limits, LoadError, Mount, Origin, ShimTexts, Sources};
 use crate::clock::EpochSeconds;
 use crate::config::{
     self, Config, ConfigError, CspSources, Distribution, Environment, KeySource, Shim, Viewer,
@@ -170,7 +170,10 @@ fn injection(config: &Config, viewer: &Viewer) -> Injection {
         data,
         ancestors: origins(&csp.frame_ancestors),
     };
-    let shim = (viewer.shim != Shim::Off).then(|| shim_config(config).script(None));
+    let shim = (viewer.shim != Shim::Off).then(|| {
+        let config = shim_config(config);
+        ShimTexts { page: config.page(None), script: config.worker() }
+    });
     Injection { shim, policy: viewer.csp.as_ref().map(sources) }
 }
 

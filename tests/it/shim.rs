@@ -29,7 +29,7 @@ fn the_minified_files_are_those_of_the_sources() {
     let made = tempfile::tempdir().unwrap();
     // It finds the tools' esbuild by itself, and says so where that is missing.
     run(Command::new("node").arg(shim().join("build.mjs")).arg(made.path()));
-    for name in ["shim.min.js", "service_worker.min.js"] {
+    for name in ["shim.min.js", "worker.min.js", "service_worker.min.js"] {
         let committed = fs::read_to_string(shim().join(name)).unwrap();
         let same = fs::read_to_string(made.path().join(name)).unwrap() == committed;
         assert!(same, "{name} is not up to date: run `node src/bundle/shim/build.mjs`");

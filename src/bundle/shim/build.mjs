@@ -1,4 +1,4 @@
-// Makes shim.min.js and service_worker.min.js: node src/bundle/shim/build.mjs [FOLDER]
+// Makes the minified files: node src/bundle/shim/build.mjs [FOLDER]
 //
 // Into this folder, or into another for comparison. The esbuild of tests/tools is pinned, so the bytes are
 // the same on every machine.
@@ -13,7 +13,7 @@ const here = path.dirname(fileURLToPath(import.meta.url));
 const { build } = createRequire(path.join(here, "../../../tests/tools/package.json"))("esbuild");
 const folder = process.argv[2] ?? here;
 
-for (const name of ["shim", "service_worker"]) {
+for (const name of ["shim", "worker", "service_worker"]) {
   const { outputFiles } = await build({
     entryPoints: [path.join(here, `${name}.js`)],
     bundle: true,

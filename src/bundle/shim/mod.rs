@@ -5,8 +5,11 @@
 
 use serde_json::json;
 
-/// The page's and the workers' part, minified.
-const SHIM: &str = include_str!("shim.min.js");
+/// What pages begin with, minified.
+const PAGE: &str = include_str!("shim.min.js");
+
+/// What scripts begin with, minified: the part of it that workers need.
+const WORKER: &str = include_str!("worker.min.js");
 
 /// The service worker, minified.
 const SERVICE_WORKER: &str = include_str!("service_worker.min.js");
@@ -24,10 +27,16 @@ pub struct ShimConfig {
 }
 
 impl ShimConfig {
-    /// The shim's text. `site` is the service's own URL where the viewer's pages are not the service's.
+    /// What pages begin with. `site` is the service's own URL where the viewer's pages are not the service's.
     #[must_use]
-    pub fn script(&self, site: Option<&str>) -> String {
-        SHIM.replacen(PLACE, &self.json(site), 1)
+    pub fn page(&self, site: Option<&str>) -> String {
+        PAGE.replacen(PLACE, &self.json(site), 1)
+    }
+
+    /// What scripts begin with.
+    #[must_use]
+    pub fn worker(&self) -> String {
+        WORKER.replacen(PLACE, &self.json(None), 1)
     }
 
     /// The service worker's text.
@@ -57,9 +66,12 @@ mod tests {
     fn scripts_can_stand_in_a_page() {
         let config =
             ShimConfig { data: vec!["https://</script><!--/".to_owned()], service_worker: true };
-        for script in
-            [config.script(None), config.script(Some("https://a")), config.service_worker()]
-        {
+        for script in [
+            config.page(None),
+            config.page(Some("https://a")),
+            config.worker(),
+            config.service_worker(),
+        ] {
             let lower = script.to_ascii_lowercase();
             for markup in ["</script", "<script", "<!--"] {
                 assert!(!lower.contains(markup), "{markup}");
@@ -72,7 +84,7 @@ mod tests {
 
     #[test]
     fn each_script_has_one_place_for_its_configuration() {
-        for script in [SHIM, SERVICE_WORKER] {
+        for script in [PAGE, WORKER, SERVICE_WORKER] {
             assert_eq!(script.matches(PLACE).count(), 1);
         }
     }

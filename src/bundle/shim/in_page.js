@@ -1,0 +1,17 @@
+// The page's part of the shim, which workers need none of.
+
+import { restoreFragment } from "./fragment.js";
+import { Page } from "./page.js";
+import { patchImages } from "./patch_images.js";
+import { register } from "./registration.js";
+
+/** Before the viewer's own scripts look at the address. */
+export function beginPage(scope, config, time, saved) {
+  saved(() => restoreFragment(scope, time.now()));
+  register(scope, config.worker, time).catch(() => {});
+}
+
+export function placeInPage(scope, config, time, { cookies, dataAt }) {
+  new Page({ cookies, scope, time, site: config.site }).start();
+  if (!config.worker) patchImages(scope, dataAt, cookies);
+}
