@@ -41,6 +41,8 @@ pub struct Compressor(Arc<Mutex<Work>>);
 #[derive(Debug, Default)]
 struct Work {
     waiting: VecDeque<Weak<Bundle>>,
+    /// Every bundle that was handed in and is still held.
+    taken: Vec<Weak<Bundle>>,
     /// Whether there is a thread that will take the next one.
     running: bool,
     /// By a file's own tag, what has been found out about its bytes.
@@ -54,6 +56,11 @@ impl Compressor {
     /// Where the system gives no thread, the bundle stays uncompressed until the next one is handed in.
     pub fn take_on(&self, bundle: &Arc<Bundle>) {
         let mut work = self.lock();
+        work.taken.retain(|taken| taken.strong_count() > 0);
+        if work.taken.iter().any(|taken| std::ptr::eq(taken.as_ptr(), Arc::as_ptr(bundle))) {
+            return;
+        }
+        work.taken.push(Arc::downgrade(bundle));
         work.share(bundle);
         if bundle.files().iter().all(|file| unsettled(file).next().is_none()) {
             return;
@@ -110,7 +117,8 @@ impl Work {
 
 /// The codings about which nothing is known yet.
 fn unsettled(file: &File) -> impl Iterator<Item = Coding> {
-    let encodings = file.encodings();
+    // What stays on disk would not fit into memory compressed either.
+    let encodings = file.encodings().filter(|_| file.body().is_some());
     ORDER.into_iter().filter(move |&coding| encodings.is_some_and(|all| !all.is_settled(coding)))
 }
 
@@ -308,6 +316,8 @@ mod tests {
         let compressor = Compressor::default();
         let first = bundle(&[("/index.html", script(1)), ("/a.js", script(2))]);
         compressor.take_on(&first);
+        compressor.take_on(&first);
+        assert!(compressor.lock().waiting.len() <= 1, "once is enough");
         wait_until(|| is_done(&first));
         let next = bundle(&[("/index.html", script(3)), ("/renamed.js", script(2))]);
         compressor.take_on(&next);
