@@ -50,7 +50,7 @@ impl Earlier {
         let mut generations: Vec<EpochSeconds> = kept.iter().map(|kept| kept.until).collect();
         generations.dedup();
         let oldest = generations.get(GENERATIONS - 1).copied().unwrap_or_default();
-        let mut bytes_left = limits.total_bytes.saturating_sub(next.total_bytes());
+        let mut bytes_left = limits.total_bytes.saturating_sub(next.bytes_in_memory());
         let fits = |kept: &Kept| {
             let left = bytes_left.checked_sub(size(&kept.file));
             bytes_left = left.unwrap_or(0);

@@ -137,6 +137,17 @@ impl File {
         self.rewritten
     }
 
+    /// Whether another file has the same path and bytes. One that stays on disk is the same only as long as
+    /// it was not even touched there, since it is read again.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        let same_place = match (&self.content, &other.content) {
+            (Content::Memory(_), Content::Memory(_)) => true,
+            (Content::Disk(one), Content::Disk(other)) => one == other,
+            _ => false,
+        };
+        same_place && self.path == other.path && self.etag == other.etag
+    }
+
     pub(super) fn content(&self) -> &Content {
         &self.content
     }

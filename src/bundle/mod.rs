@@ -21,6 +21,9 @@
 //! 5. Pages and scripts are served with the [`shim`] in front, unless [`Injection`] is empty. A rewritten
 //!    script is revalidated whatever its name, since its bytes change with the shim.
 //!
+//! 6. A bundle that takes the place of another holds the hashed files of that one for an hour, for pages
+//!    that are open.
+//!
 //! Deployment caveat: everything in the folder is public, except names that begin with a dot.
 //! Source maps are served like any other file.
 
@@ -142,11 +145,16 @@ impl Bundle {
         self.earlier.len()
     }
 
-    /// Whether another bundle has the same files with the same bytes.
+    /// Whether another bundle has the same files with the same bytes, so that either can be served.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        let facts = |file: &File| (file.path().to_owned(), file.etag().clone());
-        self.files.iter().map(facts).eq(other.files.iter().map(facts))
+        let same = |(one, other): (&File, &File)| one.is_same_as(other);
+        self.files.len() == other.files.len() && self.files.iter().zip(&other.files).all(same)
+    }
+
+    /// Returns how much of it is in memory, in bytes.
+    fn bytes_in_memory(&self) -> u64 {
+        self.files.iter().filter_map(File::body).map(|body| body.len() as u64).sum()
     }
 
     fn get_decoded(&self, path: &str) -> Option<&File> {

@@ -171,6 +171,25 @@ async fn a_folder_that_is_only_touched_is_no_change() {
 }
 
 #[tokio::test]
+async fn a_file_that_stays_on_disk_is_found_again_when_it_was_touched() {
+    let app = App::with(&format!("{CONFIG}\n[limits]\nstream_bytes = 64\n"));
+    let mut follower = follow(&app, Aws::new());
+    let root = app.folder.path().join("viewer");
+    build(&root, 1);
+    fs::write(root.join("large.bin"), "x".repeat(1000)).unwrap();
+    look_twice(&mut follower).await;
+    assert_eq!(get(&app, "/large.bin").await.body.len(), 1000);
+    fs::write(root.join("large.bin"), "x".repeat(1000)).unwrap();
+    look_twice(&mut follower).await;
+    assert_eq!(get(&app, "/large.bin").await.body.len(), 1000);
+    build(&root, 2);
+    look_twice(&mut follower).await;
+    assert_build(&app, 2).await;
+    assert!(get(&app, &format!("/{}", script(1))).await.text().ends_with("build 1"));
+    assert_eq!(get(&app, "/large.bin").await.status, 404);
+}
+
+#[tokio::test]
 async fn a_bundle_that_outgrows_its_limits_is_not_taken() {
     let app = App::with(&format!("{CONFIG}\n[limits]\nbundle_files = 3\nbundle_bytes = 4096\n"));
     let mut follower = follow(&app, Aws::new());

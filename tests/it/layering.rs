@@ -44,6 +44,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
             "signing",
             "cookies",
             "config",
+            "aws",
             "bundle",
             "keystore",
             "authn",
