@@ -17,11 +17,9 @@
 //! 5. Names that carry a content hash are `immutable`; all else is revalidated at each use.
 //! 6. A navigation to a path that does not exist gets `/index.html` (the application routes it); a
 //!    script, chunk or image that does not exist gets 404, never HTML.
-//!
-//! 5. Pages and scripts are served with the [`shim`] in front, unless [`Injection`] is empty. A rewritten
+//! 7. Pages and scripts are served with the [`shim`] in front, unless [`Injection`] is empty. A rewritten
 //!    script is revalidated whatever its name, since its bytes change with the shim.
-//!
-//! 6. A bundle that takes the place of another holds the hashed files of that one for an hour, for pages
+//! 8. A bundle that takes the place of another holds the hashed files of that one for an hour, for pages
 //!    that are open.
 //!
 //! Deployment caveat: everything in the folder is public, except names that begin with a dot.
