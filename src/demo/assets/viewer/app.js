@@ -201,7 +201,7 @@ function showWho() {
 }
 
 // The part of the address after "#" never reaches a server, so it is kept here during sign-in.
-const KEPT = "edgemint.fragment";
+const KEPT = "edgemint-demo.fragment"; // the shim has one of its own
 
 function keepFragment() {
   if (location.hash.length > 1) sessionStorage.setItem(KEPT, location.hash);
