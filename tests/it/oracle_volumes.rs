@@ -61,8 +61,7 @@ fn levels(volume: &Volume, finest: Grid) -> Vec<(String, Grid)> {
 }
 
 fn drawn(grid: &Grid) -> Value {
-    let digest = Sha256::digest(&grid.bytes);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = format!("{:x}", Sha256::digest(&grid.bytes));
     let [x, y, z] = grid.size;
     let data_type = if grid.width == 1 { "uint8" } else { "uint32" };
     json!({ "shape": [z, y, x], "type": data_type, "sha256": digest })

@@ -122,3 +122,18 @@ fn a_level_resembles_the_mean_of_the_finer_one() {
         }
     }
 }
+
+#[test]
+fn a_volume_is_in_its_own_bucket_and_nowhere_else() {
+    let data = SampleData::generate();
+    let about = data.get(Bucket::Archive, "/shared/specks.zarr/zarr.json").unwrap();
+    assert_eq!(about.content_type, "application/json");
+    for bucket in [Bucket::Data, Bucket::Public] {
+        assert_eq!(data.get(bucket, "/shared/specks.zarr/zarr.json"), None, "{bucket:?}");
+    }
+    for path in ["/shared/specks.zarr", "/shared/specks.zarr/", "/shared/specks.zarr/c/9/9/9"] {
+        assert_eq!(data.get(Bucket::Archive, path), None, "{path}");
+    }
+    let named = |volume: &Volume| VOLUMES.iter().filter(|one| one.name == volume.name).count();
+    assert!(VOLUMES.iter().all(|volume| named(volume) == 1));
+}
