@@ -30,6 +30,7 @@ for_tests() {
     python_packages
     chromium
     need firefox-esr firefox-esr
+    need Xvfb xvfb libgl1-mesa-dri libegl1
     web_servers
     viewers
 }

@@ -2,16 +2,23 @@
 // in which every host is the nginx of the world.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
+import puppeteer from "puppeteer-core";
 import { pixels } from "./png.mjs";
 
 export const VIEWER = "https://viewer.example.test";
 export const DATA = "https://data.example.test";
 export const ARCHIVE = "https://archive.example.test";
 export const PUBLIC = "https://public.other.test";
+const HOSTS = [
+  "viewer.example.test", "data.example.test", "archive.example.test", "data-b.example.test", "evil.example.test",
+  "public.other.test", "login.provider.test",
+];
 const SIZE = { width: 1000, height: 600 };
 
 /** What no voxel of the tests' volumes is as dark as. */
@@ -69,6 +76,31 @@ export class World {
     ];
     if (process.getuid?.() === 0) args.push("--no-sandbox");
     return chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args });
+  }
+
+  /** Firefox as Debian has it, driven by WebDriver BiDi. It has no WebGL without a screen. */
+  async withFirefox(story) {
+    const screen = spawn("Xvfb", ["-displayfd", "3", "-screen", "0", "1200x800x24", "-nolisten", "tcp"], { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    let browser;
+    try {
+      const [display] = await once(screen.stdio[3], "data");
+      browser = await this.firefox(`:${String(display).trim()}`);
+      await story(browser);
+    } finally {
+      await browser?.close();
+      screen.kill();
+    }
+  }
+
+  firefox(display) {
+    const preferences = {
+      "network.dns.localDomains": HOSTS.join(","), "network.socket.forcePort": `443=${this.port}`, "webgl.force-enabled": true,
+    };
+    return puppeteer.launch({
+      browser: "firefox", executablePath: process.env.FIREFOX || "/usr/bin/firefox-esr", headless: false,
+      acceptInsecureCerts: true, extraPrefsFirefox: preferences, defaultViewport: SIZE,
+      env: { ...process.env, DISPLAY: display, LIBGL_ALWAYS_SOFTWARE: "1" },
+    });
   }
 
   /** Runs a story with a browser, which does not outlive it. */
@@ -249,11 +281,13 @@ export async function moveTo(page, fragment) {
 
 /** Time passes for a page and its workers; that of the service and the edges is the world's. */
 export async function passes(page, seconds) {
-  const ahead = (milliseconds) => {
-    const before = Date.now;
-    Date.now = () => before() + milliseconds;
-  };
   for (const thread of [page, ...page.workers()]) await thread.evaluate(ahead, seconds * 1000);
+}
+
+/** In any thread: its clock goes ahead by so many milliseconds from now on. */
+export function ahead(milliseconds) {
+  const before = Date.now;
+  Date.now = () => before() + milliseconds;
 }
 
 /** The banner's text, or nothing where there is no banner. */
