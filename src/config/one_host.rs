@@ -1,4 +1,4 @@
-//! Data under a path of the viewer's own host: one `CloudFront` distribution in front of both.
+//! Data under a path of the viewer's own host: one CloudFront distribution in front of both.
 //!
 //! There the paths alone tell data from pages, so each must say whose it is.
 
@@ -48,7 +48,7 @@ pub(super) fn check_path(
     Err(Noted)
 }
 
-/// Checks that no bundle is where `CloudFront` sends requests to the bucket, and that rules open nothing
+/// Checks that no bundle is where CloudFront sends requests to the bucket, and that rules open nothing
 /// beside the data.
 pub(super) fn check(
     distributions: &[Distribution],
@@ -110,10 +110,9 @@ mod tests {
             {host}
             "#
         );
-        let text = match host.contains("\"viewer.example.org\"") {
-            true => text.replace("other_urls = [\"https://also.example.org\"]", ""),
-            false => text,
-        };
+        let alone = host.contains("\"viewer.example.org\"");
+        let others = "other_urls = [\"https://also.example.org\"]";
+        let text = if alone { text.replace(others, "") } else { text };
         let config = parse(Path::new("edgemint.toml"), &text, &Environment::default());
         config.map(drop).map_err(|error| error.to_string())
     }

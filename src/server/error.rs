@@ -82,7 +82,7 @@ pub(super) enum ServeError {
     /// The request is for another host.
     #[error("this host name is not served here")]
     UnknownHost,
-    /// Data is asked for here, under this path, which `CloudFront` should have sent to the bucket.
+    /// Data is asked for here, under this path, which CloudFront should have sent to the bucket.
     #[error("{0}* reached the service: the distribution lacks a behavior for it")]
     DataHere(String),
     /// There is no such thing.
@@ -322,28 +322,7 @@ impl ServeError {
                 "The request comes from another site",
                 "Only pages of this site may ask for this.",
             ),
-            Self::UnknownHost => say(
-                StatusCode::MISDIRECTED_REQUEST,
-                "unknown-host",
-                "This host name is not served here",
-                "The service answers under the names in its public_url and other_urls only.",
-            ),
-            Self::DataHere(path) => say(
-                StatusCode::MISDIRECTED_REQUEST,
-                "data-behavior-missing",
-                "Data is not served here",
-                &format!(
-                    "CloudFront should have sent this request to the bucket. The distribution in front \
-                     of this site lacks a behavior for {path}*, or the request came past it."
-                ),
-            ),
-            Self::DataHost => say(
-                StatusCode::NOT_FOUND,
-                "data-host",
-                "There is nothing here",
-                "This host serves data, and takes handoffs at /session/handoff. Everything else of the \
-                 service is at the viewer's host.",
-            ),
+            Self::UnknownHost | Self::DataHere(_) | Self::DataHost => self.host_problem(),
             Self::BundleUnread => say(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "viewer-unread",
@@ -383,6 +362,34 @@ impl ServeError {
             ),
             Self::Timeout => busy("timeout", "The answer was not ready in time."),
             _ => busy("busy", "All places for requests are taken."),
+        }
+    }
+
+    /// Problems of a name, or of a path at it, that is somebody else's to answer.
+    fn host_problem(&self) -> Problem {
+        match self {
+            Self::DataHere(path) => say(
+                StatusCode::MISDIRECTED_REQUEST,
+                "data-behavior-missing",
+                "Data is not served here",
+                &format!(
+                    "CloudFront should have sent this request to the bucket. The distribution in front \
+                     of this site lacks a behavior for {path}*, or the request came past it."
+                ),
+            ),
+            Self::DataHost => say(
+                StatusCode::NOT_FOUND,
+                "data-host",
+                "There is nothing here",
+                "This host serves data, and takes handoffs at /session/handoff. Everything else of the \
+                 service is at the viewer's host.",
+            ),
+            _ => say(
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown-host",
+                "This host name is not served here",
+                "The service answers under the names in its public_url and other_urls only.",
+            ),
         }
     }
 }

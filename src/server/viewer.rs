@@ -38,7 +38,7 @@ pub(super) async fn serve(asked: Asked, request: Request) -> Response {
     }
 }
 
-/// What data lie under at this host, if that is where a path leads: `CloudFront` sends it to the bucket, so
+/// What data lie under at this host, if that is where a path leads: CloudFront sends it to the bucket, so
 /// whatever arrives here lacks its behavior.
 fn data_path(asked: &Asked, path: &str) -> Option<String> {
     let distributions = asked.snapshot.config.distributions.iter();

@@ -124,3 +124,58 @@ fn is_same(one: &Provider, other: &Provider) -> bool {
         && one.scopes == other.scopes
         && one.hosts.meet(&other.hosts)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Environment, parse};
+
+    fn notes(hops: u8, distribution: &str, resource: &str) -> String {
+        let text = format!(
+            r#"
+            public_url = "https://viewer.example.org"
+            trusted_hops = {hops}
+            [[identity.bearer]]
+            issuer = "https://idp.example.org"
+            jwks_url = "https://idp.example.org/jwks"
+            audience = ["viewer"]
+            [[rule]]
+            name = "all"
+            allow = {{ everyone = true }}
+            resources = ["https://{resource}"]
+            [keys]
+            source = "dir:keys"
+            {distribution}
+            "#
+        );
+        let config = parse(Path::new("edgemint.toml"), &text, &Environment::default());
+        of(&config.unwrap_or_else(|error| panic!("{error}"))).join("\n")
+    }
+
+    #[test]
+    fn one_host_has_its_traps_named() {
+        let one = "[[distribution]]\nhost = \"viewer.example.org\"\npath = \"/data/\"";
+        let text = notes(1, one, "viewer.example.org/data/*");
+        for part in [
+            "Content-Security-Policy: sandbox; default-src 'none'",
+            "a behavior for /data/* to the bucket",
+            "keys in the bucket begin with data/",
+            "set trusted_hops = 2",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!notes(2, one, "viewer.example.org/data/*").contains("trusted_hops"));
+    }
+
+    #[test]
+    fn a_host_that_takes_handoffs_says_what_its_distribution_needs() {
+        let host = "[handoff]\nkeys_file = \"k\"\n[[distribution]]\nhost = \"b.example.org\"\n\
+                    handoff = true";
+        let text = notes(1, host, "b.example.org/*");
+        assert!(text.contains("a behavior for /session/* to the service"), "{text}");
+        assert!(text.contains("entry 2 from the right of X-Forwarded-For"), "{text}");
+        assert!(!text.contains("the viewer's own host"), "{text}");
+    }
+}

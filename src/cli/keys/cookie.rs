@@ -1,4 +1,4 @@
-//! `edgemint keys cookie`: the keys that seal login cookies.
+//! `edgemint keys cookie`: the keys that seal login cookies, or handoff tokens.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,8 @@ use crate::keystore::{KeystoreError, read_secret, write_secret};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
-    /// The file that identity.login.cookie_keys_file names; it is made if it is not there.
+    /// The file that identity.login.cookie_keys_file or handoff.keys_file names; it is made if it is not
+    /// there.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Put the new key second: it opens cookies, and seals none yet.
