@@ -133,7 +133,7 @@ fn the_reference_gives_the_real_defaults() {
         assert_eq!(row.map(|(_, text)| text.as_str()), Some(default.as_str()), "{key}");
     }
     let limits_rows = rows.iter().filter(|(key, _)| key.starts_with("limits.")).count();
-    assert_eq!(limits_rows, 17, "a limit is missing from this test");
+    assert_eq!(limits_rows, 19, "a limit is missing from this test");
 }
 
 #[test]

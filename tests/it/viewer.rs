@@ -263,6 +263,8 @@ fn datasets_and_bundles_that_cannot_be_are_refused_at_their_key() {
         let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
         assert_eq!(keys, [key], "{add}: {error}");
     }
+}
+
 /// Asks for a path until it comes in a coding, as a browser would some seconds after a start.
 async fn once_compressed(app: &App, path: &str, coding: &str) -> crate::support::Answer {
     for _ in 0..1000 {
