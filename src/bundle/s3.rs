@@ -45,7 +45,7 @@ const NO_ENCODING: [&str; 3] = ["", "identity", "aws-chunked"];
 #[derive(Clone, Debug)]
 pub struct Bucket {
     client: Client,
-    bucket: String,
+    name: String,
     /// Empty, or ending in a slash.
     prefix: String,
     stall: Duration,
@@ -154,14 +154,14 @@ pub enum S3Error {
 impl Bucket {
     /// Names a prefix: `viewer/v2`, with or without a slash at its end, or nothing for all of a bucket.
     /// Nothing is read yet.
-    pub async fn new(bucket: &str, prefix: &str, aws: &Aws) -> Self {
+    pub async fn new(name: &str, prefix: &str, aws: &Aws) -> Self {
         let setup = aws.prompt().await;
         // An AWS that is emulated under one name knows buckets by path alone.
         let by_path = setup.endpoint_url().is_some();
         let config = aws_sdk_s3::config::Builder::from(&setup).force_path_style(by_path).build();
         let prefix = prefix.trim_end_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        Self { client: Client::from_conf(config), bucket: bucket.to_owned(), prefix, stall: STALL }
+        Self { client: Client::from_conf(config), name: name.to_owned(), prefix, stall: STALL }
     }
 
     /// With another patience for bodies that bring nothing.
@@ -201,7 +201,7 @@ impl Bucket {
     }
 
     async fn page(&self, after: Option<String>) -> Result<ListObjectsV2Output, S3Error> {
-        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(&self.prefix);
+        let request = self.client.list_objects_v2().bucket(&self.name).prefix(&self.prefix);
         // Keys may hold characters that XML cannot.
         let request =
             request.encoding_type(EncodingType::Url).set_continuation_token(after.clone());
@@ -274,7 +274,7 @@ impl Bucket {
 
     async fn fetch_one(self, object: Object) -> Result<(String, Bytes), S3Error> {
         let key = self.place_of(&object.key);
-        let request = self.client.get_object().bucket(&self.bucket).key(&object.key);
+        let request = self.client.get_object().bucket(&self.name).key(&object.key);
         let answer = match request.if_match(&object.etag).send().await {
             Ok(answer) => answer,
             Err(error) if is_gone(&error) => return Err(S3Error::Changed { key }),
@@ -312,7 +312,7 @@ impl Bucket {
     }
 
     fn place_of(&self, key: &str) -> String {
-        format!("s3://{}/{key}", self.bucket)
+        format!("s3://{}/{key}", self.name)
     }
 }
 
@@ -348,7 +348,7 @@ impl Listing {
 
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.prefix)
+        write!(f, "s3://{}/{}", self.name, self.prefix)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::output::{say, say_json};
 use super::{ConfigFile, Done};
 use crate::access::{Allow, Rule};
-use crate::bundle::Mount;
+use crate::bundle::{Bundle, Mount};
 use crate::config::{ConfigError, Fronts, LoginFront, Provider, process_environment};
 use crate::server::Snapshot;
 
@@ -119,7 +119,7 @@ fn describe_bundles(mounts: &[Mount]) {
         line("bundle", &format!("{holds}, at {path}{hosts}"));
     }
     let read = || mounts.iter().filter_map(|mount| mount.bundle.as_deref());
-    for skipped in read().flat_map(|bundle| bundle.skipped()).take(MAX_SKIPPED) {
+    for skipped in read().flat_map(Bundle::skipped).take(MAX_SKIPPED) {
         line("skipped", &skipped.to_string());
     }
     let skipped = read().map(|bundle| bundle.skipped().len()).sum::<usize>();

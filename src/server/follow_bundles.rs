@@ -69,8 +69,8 @@ pub(super) async fn follow(state: AppState, mut asked: watch::Receiver<()>) {
         });
         for mount in snapshot.bundles.mounts() {
             if !followed.iter().any(|(other, _)| is_same(mount, other)) {
-                let follower = BundleFollower::new(state.clone(), mount, aws.clone());
-                let task = running.spawn(follow_one(follower, asked.clone()));
+                let own = BundleFollower::new(state.clone(), mount, aws.clone());
+                let task = running.spawn(follow_one(own, asked.clone()));
                 let unread = Mount { bundle: None, mark: None, ..mount.clone() };
                 followed.push((unread, task));
             }
