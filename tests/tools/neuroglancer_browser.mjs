@@ -40,6 +40,10 @@ async function ada(page) {
   await follow(page, links[0]);
   await seesColours(page, "neuroglancer");
   assert.equal(await page.getByText("Disconnected from Python server").isVisible(), false);
+  await page.goto(`${viewer}/session`);
+  const opened = await page.locator("a[href*='#!']").evaluateAll((all) => all.map((link) => link.href));
+  assert.equal(opened.length, 2, "lab A's and what both labs share");
+  assert.ok(opened.every((href) => href.startsWith(`${viewer}/v/demo/#!`)), `${opened}`);
   return links[0];
 }
 
