@@ -189,17 +189,18 @@ open_with = "{open_with}"
     }
 
     fn rules(&self) -> String {
-        let rules = [
-            ("lab-a", "groups", "lab-a", "Neuropil"),
-            ("lab-b", "groups", "lab-b", "Tissue"),
-            ("atlas", "email_domains", "atlas.example", "Atlas"),
-            ("shared", "groups", "lab-a\", \"lab-b", "Shared tissue"),
-        ];
-        rules.map(|(name, by, who, volume)| self.rule(name, by, who, volume)).concat()
+        [
+            ("lab-a", r#"groups = ["lab-a"]"#, "Neuropil"),
+            ("lab-b", r#"groups = ["lab-b"]"#, "Tissue"),
+            ("atlas", r#"email_domains = ["atlas.example"]"#, "Atlas"),
+            ("shared", r#"groups = ["lab-a", "lab-b"]"#, "Shared tissue"),
+        ]
+        .map(|(name, allow, volume)| self.rule(name, allow, volume))
+        .concat()
     }
 
     /// A rule for a prefix, and the volume that stands for it on `/session`.
-    fn rule(&self, name: &str, by: &str, who: &str, volume: &str) -> String {
+    fn rule(&self, name: &str, allow: &str, volume: &str) -> String {
         let base = |bucket| self.places.base(bucket);
         let Some(volume) = VOLUMES.iter().find(|known| known.name == volume) else {
             return String::new();
@@ -208,7 +209,7 @@ open_with = "{open_with}"
             r#"
 [[rule]]
 name = "{name}"
-allow = {{ {by} = ["{who}"] }}
+allow = {{ {allow} }}
 resources = ["{base}/{name}/*"]
 lifetime = "60s"
 title = "{title}"
