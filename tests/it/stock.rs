@@ -56,6 +56,11 @@ async fn viewer_and_data_share_one_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_takes_handoffs_opens_beside_those_that_share_cookies() {
+    World::start(Topology::Handoff).await.tells("stock_handoff.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn firefox_loads_renews_and_completes_views_as_well() {
     World::start(Topology::Siblings).await.tells("stock_firefox.mjs").await;
 }

@@ -25,6 +25,7 @@ function main() {
   zarr2("data/lab-b/zarr2", { ...CUBE, seed: 8 });
   precomputed("archive/old-a/precomputed", { ...CUBE, seed: 9 });
   zarr3("data-b/volumes/zarr3", { ...CUBE, seed: 10 });
+  precomputed("data-b/volumes/precomputed", { ...CUBE, seed: 14 });
   zarr2("public/zarr2", { ...CUBE, seed: 11 });
   precomputed("public/precomputed", { ...CUBE, seed: 12 });
   tiles("public/tiles", 13);

@@ -1,7 +1,7 @@
 // One host for viewer and data: credentials go along by themselves, and pages among the data run no script.
 
 import assert from "node:assert/strict";
-import { PUBLIC, Person, VIEWER, World, complete, cookiesKeepTheirPlaces, moveTo, precomputed, unexpected, view, zarr } from "./stock.mjs";
+import { PUBLIC, Person, VIEWER, World, complete, cookiesKeepTheirPlaces, moveTo, passes, precomputed, unexpected, view, zarr } from "./stock.mjs";
 
 const HOUR = 3600;
 const DATA = `${VIEWER}/data`;
@@ -17,6 +17,7 @@ await world.withChromium(async (browser) => {
   assert.deepEqual(world.renewals(), [200]);
 
   await world.advance(HOUR + 60);
+  await passes(page, HOUR + 60);
   await moveTo(page, view([zarr("zarr", `${DATA}/lab-a/slab`)], { position: [64, 64, 4], voxels: 120 }));
   await complete(page, 1);
   assert.deepEqual(world.renewals(), [200, 200]);

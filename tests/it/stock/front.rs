@@ -173,7 +173,7 @@ http {{
         listen 127.0.0.1:{port} ssl http2;
         server_name data-b.example.test;
         location / {{ proxy_pass http://{data_b}; }}
-        location /session/ {{ proxy_pass http://{edgemint}; }}
+        location /session/ {{ proxy_pass http://{edgemint}; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header Host $host; }}
     }}
     server {{
         listen 127.0.0.1:{port} ssl http2;

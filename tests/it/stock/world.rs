@@ -5,6 +5,7 @@ use std::fs;
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, RwLock};
 
 use axum::extract::{Query, State};
@@ -51,6 +52,40 @@ const BUNDLES: [(&str, &str); 6] = [
     ("openseadragon", "/openseadragon/"),
     ("itk-vtk", "/itk-vtk/"),
 ];
+
+const ONE_HOST: &str = r#"
+[[distribution]]
+host = "viewer.example.test"
+path = "/data/"
+"#;
+
+const SIBLINGS: &str = r#"
+[[distribution]]
+host = "data.example.test"
+
+[[distribution]]
+host = "archive.example.test"
+
+[[rule]]
+name = "archive"
+allow = { email_domains = ["lab-a.example"], issuers = ["any"] }
+resources = ["https://archive.example.test/old-a/*"]
+"#;
+
+const HANDOFF: &str = r#"
+[handoff]
+keys_file = "handoff-keys"
+
+[[distribution]]
+host = "data-b.example.test"
+handoff = true
+trusted_hops = 1
+
+[[rule]]
+name = "volumes"
+allow = { email_domains = ["lab-a.example"], issuers = ["any"] }
+resources = ["https://data-b.example.test/volumes/*"]
+"#;
 
 /// How viewer and data lie to each other; docs/ARCHITECTURE.md has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +212,12 @@ fn provider(address: SocketAddr, clock: &Arc<WorldClock>) -> Arc<Provider> {
 fn load(folder: &Path, config: &str) -> Snapshot {
     let id = "K2TESTKEY".parse().unwrap();
     Folder::new(folder.join("keys")).import(&id, &rsa_pem(), SystemClock.now()).unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_edgemint"))
+        .args(["keys", "cookie", "--out"])
+        .arg(folder.join("handoff-keys"))
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let file = folder.join("edgemint.toml");
     fs::write(&file, config).unwrap();
     Snapshot::load(&file, &Environment::default()).unwrap_or_else(|error| panic!("{error}"))
@@ -289,16 +330,9 @@ fn config(topology: Topology) -> String {
         Topology::Siblings | Topology::Handoff => "data.example.test",
     };
     let distributions = match topology {
-        Topology::OneHost => {
-            "[[distribution]]\nhost = \"viewer.example.test\"\npath = \"/data/\"\n"
-        }
-        Topology::Siblings | Topology::Handoff => {
-            "[[distribution]]\nhost = \"data.example.test\"\n\
-             [[distribution]]\nhost = \"archive.example.test\"\n\
-             [[rule]]\nname = \"archive\"\n\
-             allow = { email_domains = [\"lab-a.example\"], issuers = [\"any\"] }\n\
-             resources = [\"https://archive.example.test/old-a/*\"]\n"
-        }
+        Topology::OneHost => ONE_HOST.to_owned(),
+        Topology::Siblings => SIBLINGS.to_owned(),
+        Topology::Handoff => format!("{SIBLINGS}{HANDOFF}"),
     };
     format!(
         r#"
