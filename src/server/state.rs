@@ -73,6 +73,8 @@ impl AppState {
     /// Swaps the snapshot, with keys just read; requests at work keep theirs.
     pub fn swap(&self, snapshot: Snapshot) {
         self.0.longest_lifetime.fetch_max(snapshot.longest_lifetime(), Ordering::AcqRel);
+        // Held, so that the next bundle takes over what was compressed for the last one.
+        let _before = self.snapshot();
         self.0.snapshot.store(Arc::new(heard_now(snapshot, self.clock())));
         self.compress();
     }
@@ -86,16 +88,16 @@ impl AppState {
 
     /// Makes the next snapshot out of the one that holds now, whoever else does so meanwhile.
     pub(super) fn update(&self, next: impl Fn(&Snapshot) -> Snapshot) {
-        self.0.snapshot.rcu(|present| next(present));
+        let _before = self.0.snapshot.rcu(|present| next(present));
         self.compress();
     }
 
     /// Has what is not compressed yet compressed in the background.
     fn compress(&self) {
-        for bundle in
-            self.snapshot().bundles.mounts().iter().filter_map(|mount| mount.bundle.as_ref())
-        {
-            self.0.compressor.take_on(bundle);
+        for mount in self.snapshot().bundles.mounts() {
+            if let Some(bundle) = &mount.bundle {
+                self.0.compressor.take_on(bundle);
+            }
         }
     }
 

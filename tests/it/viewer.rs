@@ -322,3 +322,61 @@ async fn a_large_file_is_read_from_disk_as_long_as_it_is_the_one_that_was_loaded
     app.state.swap(App::load(&app.folder).unwrap());
     assert_eq!(app.anonymous(Method::GET, "/model.bin").await.body, vec![b'x'; 200_000]);
 }
+
+/// Asks for a path until it comes in a coding, as a browser would some seconds after a start.
+async fn once_compressed(app: &App, path: &str, coding: &str) -> crate::support::Answer {
+    for _ in 0..1000 {
+        let request = bare(Method::GET, path).header("accept-encoding", coding);
+        let answer = app.send(request.body(Body::empty()).unwrap()).await;
+        if answer.header("content-encoding") == coding {
+            return answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{path} is never sent in {coding}");
+}
+
+#[tokio::test]
+async fn files_are_compressed_behind_the_service_and_stay_so_over_a_reload() {
+    let app = App::new();
+    let viewer = app.folder.path().join("viewer");
+    std::fs::write(viewer.join("data.json"), "[1,2,3]".repeat(1000)).unwrap();
+    let page = format!("<!doctype html><title>viewer</title>{}", "<p>data</p>".repeat(1000));
+    std::fs::write(viewer.join("index.html"), page).unwrap();
+    app.state.swap(App::load(&app.folder).unwrap());
+    for coding in ["gzip", "zstd", "br"] {
+        let answer = once_compressed(&app, "/data.json", coding).await;
+        assert_eq!(answer.header("vary"), "Accept-Encoding");
+        assert!(answer.body.len() < 1000, "{coding}: {}", answer.body.len());
+    }
+    let page = once_compressed(&app, "/", "br").await;
+    assert!(page.header("content-security-policy").contains("script-src"), "{page:?}");
+
+    std::fs::write(viewer.join("index.html"), "<!doctype html><title>new</title>").unwrap();
+    app.state.swap(App::load(&app.folder).unwrap());
+    let request = bare(Method::GET, "/data.json").header("accept-encoding", "br");
+    let at_once = app.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(at_once.header("content-encoding"), "br");
+}
+
+#[tokio::test]
+async fn a_large_file_is_read_from_disk_as_long_as_it_is_the_one_that_was_loaded() {
+    let app = App::with(&format!("{CONFIG}\n[limits]\nstream_bytes = 1000\n"));
+    let model = app.folder.path().join("viewer/model.bin");
+    std::fs::write(&model, vec![b'7'; 200_000]).unwrap();
+    app.state.swap(App::load(&app.folder).unwrap());
+    let whole = app.anonymous(Method::GET, "/model.bin").await;
+    assert_eq!((whole.status.as_u16(), whole.body.len()), (200, 200_000));
+    let part = bare(Method::GET, "/model.bin").header("range", "bytes=199990-");
+    let part = app.send(part.body(Body::empty()).unwrap()).await;
+    assert_eq!((part.status.as_u16(), part.body.len()), (206, 10));
+
+    let other = app.folder.path().join("other");
+    std::fs::write(&other, vec![b'x'; 200_000]).unwrap();
+    std::fs::rename(other, &model).unwrap();
+    let gone = app.anonymous(Method::GET, "/model.bin").await;
+    assert_eq!((gone.status.as_u16(), gone.header("retry-after")), (503, "1"));
+    assert_eq!(gone.json()["type"], "urn:edgemint:problem:file-changed");
+    app.state.swap(App::load(&app.folder).unwrap());
+    assert_eq!(app.anonymous(Method::GET, "/model.bin").await.body, vec![b'x'; 200_000]);
+}
