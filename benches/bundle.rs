@@ -25,7 +25,7 @@ const ROUND: u64 = 1;
 const STARTS: usize = 5;
 
 /// Questions, protocols and servers; and the compression of the bundle, which takes a while.
-pub(crate) const SECONDS: u64 = (QUESTIONS.len() * 2 * 3 * ROUNDS) as u64 * (ROUND + 1) + 60;
+pub(crate) const SECONDS: u64 = (6 * 2 * 3 * ROUNDS) as u64 * (ROUND + 1) + 60;
 
 /// One thing to ask for, again and again.
 pub(crate) struct Question {
@@ -50,7 +50,7 @@ const PLAIN: Question =
 const GZIP: &[(&str, &str)] = &[("accept-encoding", "gzip")];
 const BROTLI: &[(&str, &str)] = &[("accept-encoding", "br")];
 
-const QUESTIONS: [Question; 6] = [
+static QUESTIONS: [Question; 6] = [
     Question { name: "`index.html`", file: File::Page, ..PLAIN },
     Question { name: "the big script", ..PLAIN },
     Question { name: "the big script, gzip", headers: GZIP, ..PLAIN },
@@ -204,16 +204,16 @@ impl Web {
     }
 }
 
-type Row<'q> = (&'q Question, [Measured; 3]);
+type Row = (&'static Question, [Measured; 3]);
 
-fn measure<'q>(
+fn measure(
     site: &Site,
     servers: &[Web],
     protocol: Protocol,
     script: &str,
     report: &Report,
-) -> anyhow::Result<Vec<Row<'q>>> {
-    let mut rows: Vec<Row<'q>> =
+) -> anyhow::Result<Vec<Row>> {
+    let mut rows: Vec<Row> =
         QUESTIONS.iter().map(|question| (question, Default::default())).collect();
     for round in 1..=ROUNDS {
         report.progress(&format!("bundle, {protocol}, round {round} of {ROUNDS}"));
@@ -235,11 +235,13 @@ fn measure<'q>(
 
 impl Measured {
     fn add(&mut self, load: &Load, cpu: f64, status: u16) -> anyhow::Result<()> {
-        let right = if status == 304 { load.redirects } else { load.successes };
-        anyhow::ensure!(
-            right > 0.0 && right == load.done,
-            "not every answer was a {status}: {load:?}"
-        );
+        let (right, wrong) = match status {
+            304 => (load.redirects, load.successes),
+            _ => (load.successes, load.redirects),
+        };
+        // Some answers have begun when the time is over.
+        let all_right = load.done >= 1.0 && right >= load.done && wrong + load.errors < 1.0;
+        anyhow::ensure!(all_right, "not every answer was a {status}: {load:?}");
         self.per_second.add(load.done / load.seconds);
         self.p99_ms.add(load.p99_us / 1e3);
         self.cpu_us.add(cpu / load.done * 1e6);
@@ -247,7 +249,7 @@ impl Measured {
     }
 }
 
-fn tables(protocol: Protocol, rows: &[Row<'_>], report: &mut Report) {
+fn tables(protocol: Protocol, rows: &[Row], report: &mut Report) {
     report.say(&format!("### The viewer's files, {protocol}, {} cores", cores()));
     let head = ["", "nginx", "edgemint", "times better", "edgemint, with the shim"];
     let mut table = |unit: &str, of: fn(&Measured) -> &Samples, more: bool| {

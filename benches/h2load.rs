@@ -32,6 +32,7 @@ pub(crate) struct Load {
     pub(crate) done: f64,
     pub(crate) successes: f64,
     pub(crate) redirects: f64,
+    pub(crate) errors: f64,
     pub(crate) p99_us: f64,
 }
 
@@ -67,11 +68,12 @@ pub(crate) fn load(
             done: before(requests, " done")?,
             successes: before(codes, " 2xx")?,
             redirects: before(codes, " 3xx")?,
+            errors: before(codes, " 4xx")? + before(codes, " 5xx")? + before(requests, " failed")?,
             p99_us: p99(&fs::read_to_string(&log).ok()?)?,
         })
     };
     let load = read();
-    fs::remove_file(&log)?;
+    let _ = fs::remove_file(&log);
     load.with_context(|| format!("h2load says {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
