@@ -103,7 +103,7 @@ fn largest_script(client: &Path) -> anyhow::Result<String> {
     for entry in fs::read_dir(client)? {
         let entry = entry?;
         let name = entry.file_name().into_string().ok().context("a name that is not UTF-8")?;
-        if name.ends_with(".js") {
+        if Path::new(&name).extension().is_some_and(|extension| extension == "js") {
             largest = largest.max((entry.metadata()?.len(), name));
         }
     }

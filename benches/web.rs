@@ -138,7 +138,8 @@ fn edgemint(site: &Site, files: &Path, port: u16, shim: bool) -> anyhow::Result<
     let file = site.configure(port, true)?;
     let mut text = fs::read_to_string(&file)?;
     let shim = if shim { "inline" } else { "off" };
-    text.push_str(&format!("[viewer]\nroot = \"{}\"\nshim = \"{shim}\"\n", files.display()));
+    text += &["[viewer]\nroot = \"", &files.display().to_string(), "\"\nshim = \"", shim, "\"\n"]
+        .concat();
     fs::write(&file, text)?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_edgemint"));
     command.arg("serve").arg("--config").arg(file);

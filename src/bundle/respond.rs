@@ -252,8 +252,8 @@ mod tests {
         let fields = [all, ("range", "bytes=1-"), ("if-range", whole.header("etag"))];
         let again = ask_of(&bundle, &Method::GET, "/main.js", &fields);
         assert_eq!((again.status, again.headers, again.body), (200, whole.headers, whole.body));
-        let past = ask_of(&bundle, &Method::GET, "/main.js", &[all, ("range", "bytes=10-")]);
-        assert_eq!((past.status, past.header("content-range")), (416, "bytes */10"));
+        let beyond = ask_of(&bundle, &Method::GET, "/main.js", &[all, ("range", "bytes=10-")]);
+        assert_eq!((beyond.status, beyond.header("content-range")), (416, "bytes */10"));
     }
 
     #[test]

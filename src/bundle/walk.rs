@@ -279,8 +279,8 @@ mod tests {
             let answer = ask_of(&bundle, &Method::GET, path, &[]);
             assert_eq!((answer.status, &*answer.body), (200, &*large), "{path}");
             assert_eq!(answer.header("content-length"), "5000");
-            let head = ask_of(&bundle, &Method::HEAD, path, &[]);
-            assert_eq!((head.headers, &*head.body), (answer.headers, &b""[..]));
+            let bodiless = ask_of(&bundle, &Method::HEAD, path, &[]);
+            assert_eq!((bodiless.headers, &*bodiless.body), (answer.headers, &b""[..]));
             let part = ask_of(&bundle, &Method::GET, path, &[("range", "bytes=4990-")]);
             assert_eq!((part.status, &*part.body), (206, &large[4990..]), "{path}");
         }

@@ -130,15 +130,16 @@ impl Random {
         }
         let mut bent = String::new();
         for byte in segment.bytes() {
+            let (lower, upper) = (format!("{byte:02x}"), format!("{byte:02X}"));
             let plain = byte.is_ascii_alphanumeric() || b"._-%;".contains(&byte);
             match how {
-                0 if self.one_in(3) => bent.push_str(&format!("%{byte:02x}")),
-                1 => bent.push_str(&format!("%{byte:02X}")),
-                2 if self.one_in(4) => bent.push_str(&format!("%25{byte:02x}")),
+                0 if self.one_in(3) => bent.extend(["%", &lower]),
+                1 => bent.extend(["%", &upper]),
+                2 if self.one_in(4) => bent.extend(["%25", &lower]),
                 3 if byte.is_ascii() && self.one_in(6) => bent.push(char::from(byte ^ 0x20)),
                 _ if plain => bent.push(char::from(byte)),
                 // As browsers do.
-                _ => bent.push_str(&format!("%{byte:02X}")),
+                _ => bent.extend(["%", &upper]),
             }
         }
         bent
