@@ -95,13 +95,13 @@ fn error(status: u16, code: &str, message: &str) -> Response {
 
 /// One page of a listing, of keys as S3 encodes them, and what stands beside them.
 fn page(keys: &[&str], bytes: u64, more: &str) -> Response {
-    let contents: String = keys
+    let contents: Vec<String> = keys
         .iter()
         .map(|key| {
             format!("<Contents><Key>{key}</Key><ETag>\"e\"</ETag><Size>{bytes}</Size></Contents>")
         })
         .collect();
-    xml(200, format!("<ListBucketResult>{more}{contents}</ListBucketResult>"))
+    xml(200, format!("<ListBucketResult>{more}{}</ListBucketResult>", contents.concat()))
 }
 
 fn whole(keys: &[&str], bytes: u64) -> Response {
@@ -121,10 +121,9 @@ fn code_of(error: &S3Error) -> ProblemKind {
 async fn no_key_leads_out_of_the_bundle() {
     let keys =
         ["index.html", "../x", "a/../../etc/passwd", "a//b", "%2F%2Fevil", "%2e%2e%2Fx", "a%00b"];
-    let s3 = Scripted::start(move |uri| match is_list(uri) {
-        true => whole(&keys, 2),
-        false => object(Body::from("ok")),
-    })
+    let s3 = Scripted::start(
+        move |uri| if is_list(uri) { whole(&keys, 2) } else { object(Body::from("ok")) },
+    )
     .await;
     let bundle = read(&s3.open("").await).await;
     assert_eq!(paths(&bundle), ["/index.html"]);
@@ -175,9 +174,12 @@ async fn an_error_with_status_200_is_an_error() {
     let s3 = Scripted::start(|_| error(200, "InternalError", "We failed.")).await;
     assert_eq!(code_of(&list(&s3.open("").await).await.unwrap_err()), ProblemKind::Other);
 
-    let s3 = Scripted::start(|uri| match is_list(uri) {
-        true => whole(&["index.html"], 2),
-        false => error(200, "InternalError", "We failed."),
+    let s3 = Scripted::start(|uri| {
+        if is_list(uri) {
+            whole(&["index.html"], 2)
+        } else {
+            error(200, "InternalError", "We failed.")
+        }
     })
     .await;
     let bucket = s3.open("").await;
@@ -189,9 +191,8 @@ async fn an_error_with_status_200_is_an_error() {
 async fn a_body_of_another_length_is_not_taken() {
     for body in ["", "o", "okk", &"k".repeat(1 << 20)] {
         let body = body.to_owned();
-        let s3 = Scripted::start(move |uri| match is_list(uri) {
-            true => whole(&["index.html"], 2),
-            false => object(Body::from(body.clone())),
+        let s3 = Scripted::start(move |uri| {
+            if is_list(uri) { whole(&["index.html"], 2) } else { object(Body::from(body.clone())) }
         })
         .await;
         let bucket = s3.open("").await;
@@ -202,9 +203,8 @@ async fn a_body_of_another_length_is_not_taken() {
 
 #[tokio::test]
 async fn a_body_that_does_not_go_on_is_given_up() {
-    let s3 = Scripted::start(|uri| match is_list(uri) {
-        true => whole(&["index.html"], 2),
-        false => object(Body::new(Silent)),
+    let s3 = Scripted::start(|uri| {
+        if is_list(uri) { whole(&["index.html"], 2) } else { object(Body::new(Silent)) }
     })
     .await;
     let bucket = s3.open("").await.with_stall(Duration::from_millis(200));
@@ -239,9 +239,12 @@ async fn what_s3_refuses_is_said_with_what_to_do() {
         assert_eq!(code_of(&error), kind, "{error}");
         assert!(error.to_string().contains(advice), "{error}");
     }
-    let s3 = Scripted::start(|uri| match is_list(uri) {
-        true => whole(&["index.html"], 2),
-        false => error(403, "AccessDenied", "Access Denied"),
+    let s3 = Scripted::start(|uri| {
+        if is_list(uri) {
+            whole(&["index.html"], 2)
+        } else {
+            error(403, "AccessDenied", "Access Denied")
+        }
     })
     .await;
     let bucket = s3.open("").await;
