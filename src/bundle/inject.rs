@@ -184,7 +184,7 @@ fn hash(script: &str) -> String {
 /// What a page may load. Viewers compile code at run time, read data from wherever their state says, and
 /// start workers from text; markup from elsewhere runs nothing.
 fn policy(sources: &Sources, hashes: &[String]) -> String {
-    let list = |items: &[String]| items.iter().map(|item| format!(" {item}")).collect::<String>();
+    let list = |items: &[String]| items.iter().flat_map(|item| [" ", item]).collect::<String>();
     let (scripts, hashes) = (list(&sources.scripts), list(hashes));
     let (data, ancestors) = (list(&sources.data), list(&sources.ancestors));
     [

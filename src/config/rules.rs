@@ -82,7 +82,8 @@ fn check_one(
             .take(&key("lifetime"), quantity::seconds(&raw))
             .and_then(|s| problems.take(&key("lifetime"), Lifetime::from_seconds(s))),
     };
-    let dataset = check_dataset(&key, (raw.title, raw.source, raw.layer), &resources, problems)?;
+    let raw_dataset = (raw.title, raw.source, raw.layer);
+    let dataset = check_dataset(&key, raw_dataset, resources.as_deref(), problems);
     Some(Rule {
         name: name?,
         allow: allow?,
@@ -100,11 +101,11 @@ type RawDataset = (Option<String>, Option<String>, Option<String>);
 fn check_dataset(
     key: &impl Fn(&str) -> String,
     raw: RawDataset,
-    resources: &Option<Vec<ResourceTemplate>>,
+    resources: Option<&[ResourceTemplate]>,
     problems: &mut Problems,
-) -> Option<Option<Dataset>> {
+) -> Option<Dataset> {
     let (title, source, layer) = match raw {
-        (None, None, None) => return Some(None),
+        (None, None, None) => return None,
         (Some(title), Some(source), layer) => (title, source, layer),
         (None, _, _) => {
             problems.add(key("title"), "missing; a source is offered to people under a title");
@@ -119,12 +120,11 @@ fn check_dataset(
     };
     let dataset = problems.take(&key("source"), Dataset::parse(title, source, layer))?;
     let covered = |resource: &ResourceTemplate| resource.may_cover(dataset.url());
-    if resources.as_ref().is_some_and(|resources| !resources.iter().any(covered)) {
+    if resources.is_some_and(|resources| !resources.iter().any(covered)) {
         let message = format!("{} is under none of the rule's resources", dataset.url());
         problems.add(key("source"), message);
-        return None;
     }
-    Some(Some(dataset))
+    Some(dataset)
 }
 
 fn check_name(name: String) -> Result<String, &'static str> {

@@ -68,7 +68,7 @@ impl View {
         let layers: Vec<String> = self.volumes().map(|volume| layer(volume, base)).collect();
         let edge = self.volumes().next().map_or(1, |volume| volume.content.voxel_nanometres());
         format!(
-            r##"{{"dimensions":{},"position":[64.5,64.5,48.5],"crossSectionScale":0.3,"##,
+            r#"{{"dimensions":{},"position":[64.5,64.5,48.5],"crossSectionScale":0.3,"#,
             dimensions(["x", "y", "z"], edge)
         ) + r##""crossSectionBackgroundColor":"#000000","projectionScale":170,"##
             + r#""projectionOrientation":[-0.45,-0.36,-0.1,0.81],"layout":"4panel","#
@@ -83,8 +83,8 @@ fn layer(volume: &Volume, base: &impl Fn(Bucket) -> String) -> String {
         // Zarr 2 has no units: the state says how large a voxel is.
         let voxel = dimensions(["z", "y", "x"], volume.content.voxel_nanometres());
         source.pop();
-        source +=
-            &format!(r#","transform":{{"inputDimensions":{voxel},"outputDimensions":{voxel}}}}}"#);
+        let transform = format!(r#"{{"inputDimensions":{voxel},"outputDimensions":{voxel}}}"#);
+        source.extend([r#","transform":"#, &transform, "}"]);
     }
     let shown = if volume.content.is_labels() {
         r#""type":"segmentation","selectedAlpha":0.35"#.to_owned()

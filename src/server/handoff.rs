@@ -79,8 +79,8 @@ pub(super) struct ToClear {
 
 /// `POST /session/handoff`, at a data host.
 pub(super) async fn take(asked: Asked, token: Bytes) -> Response {
-    let taken = take_over(&asked, &token).await;
-    answer(&asked, taken)
+    let outcome = take_over(&asked, &token).await;
+    answer(&asked, outcome)
 }
 
 /// `GET /session/handoff/clear`, at a data host, from an image of the page that says "signed out".

@@ -100,7 +100,7 @@ async fn case_62_a_handoff_token_is_nothing_at_another_host_and_no_session() {
     let (b, c) = tokens(&mut ada).await;
     for (host, token) in [(DATA_B, &c), (DATA_C, &b)] {
         let request = handing_over(&ada, &app, host, token);
-        turned_down(&app, &log, host, request, &token).await;
+        turned_down(&app, &log, host, request, token).await;
     }
     let at_home = ada.fetch(Method::POST, &format!("{SITE}/session/handoff"), &b).await;
     assert_eq!((at_home.status.as_u16(), at_home.set_cookies().len()), (404, 0));

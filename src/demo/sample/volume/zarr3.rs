@@ -4,7 +4,7 @@
 //! chunk, eight bytes each, and the CRC-32C of them all.
 //!
 //! Source: the Zarr core specification, version 3, and its sharding codec.
-//! `dimension_units` is TensorStore's and Neuroglancer's.
+//! `dimension_units` is `TensorStore`'s and Neuroglancer's.
 
 use serde_json::{Value, json};
 
