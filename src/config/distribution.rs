@@ -34,10 +34,10 @@ impl Distribution {
         format!("{}{}", self.base, self.path)
     }
 
-    /// Whether data and viewer have one host.
+    /// Whether data and viewer have one host, so that paths alone tell them apart.
     #[must_use]
-    pub const fn is_at_the_viewers_host(&self) -> bool {
-        self.cookie_domain.is_none() && self.handoff.is_none()
+    pub fn is_at(&self, viewer: &BaseUrl) -> bool {
+        self.base == *viewer
     }
 
     /// The narrowest domain that holds this host and another one; none if browsers keep no cookies there.

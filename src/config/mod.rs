@@ -171,7 +171,7 @@ fn check(
     let keys = keys::check(raw.keys, folder, credentials, problems);
     let rotation = rotation::check(raw.rotation, &distributions, site.as_ref(), problems);
     let viewer = viewer::check(raw.viewer, folder, site.as_ref(), problems);
-    one_host::check(&distributions, &rules, viewer.as_ref(), problems);
+    one_host::check(&distributions, &rules, (site.as_ref(), viewer.as_ref()), problems);
     let cors = cors::check(raw.cors.unwrap_or_default(), problems);
     let log = log::check(&raw.log.unwrap_or_default(), problems);
     let limits = limits::check(&raw.limits.unwrap_or_default(), problems);

@@ -31,7 +31,8 @@ pub(super) fn check_path(
     }
     let path = PathPrefix::parse(raw.path.as_deref().unwrap_or("/"));
     let path = problems.take(&key, path).ok_or(Noted)?;
-    let is_viewers = site.public_url.host() == base.host();
+    // On a laptop another port of the same host is another server, which paths need not tell apart.
+    let is_viewers = site.public_url == *base;
     let message = if path.as_str().starts_with(SERVICE) {
         format!("{SERVICE} is the service's own")
     } else if is_viewers && path.as_str() == "/" {
@@ -39,8 +40,6 @@ pub(super) fn check_path(
             "missing; {base} is the viewer's own host, where data lie under a path that CloudFront sends \
              to the bucket: path = \"/data/\""
         )
-    } else if is_viewers && site.public_url != *base {
-        format!("{base} is {} at another port, which cookies do not tell apart", site.public_url)
     } else {
         return Ok(path);
     };
@@ -53,10 +52,11 @@ pub(super) fn check_path(
 pub(super) fn check(
     distributions: &[Distribution],
     rules: &[Rule],
-    viewer: Option<&Viewer>,
+    (site, viewer): (Option<&Site>, Option<&Viewer>),
     problems: &mut Problems,
 ) {
-    for distribution in distributions.iter().filter(|one| one.is_at_the_viewers_host()) {
+    let is_here = |one: &&Distribution| site.is_some_and(|site| one.is_at(&site.public_url));
+    for distribution in distributions.iter().filter(is_here) {
         let bundles = viewer.into_iter().flat_map(|viewer| &viewer.bundles);
         for bundle in bundles.filter(|bundle| distribution.path.contains(&bundle.path)) {
             let message = format!(

@@ -13,7 +13,7 @@ folder=$target/neuroglancer-$version
 
 main() {
     [ -f "$folder/index.html" ] || fetch
-    echo "$folder"
+    (cd "$folder" && pwd)
 }
 
 fetch() {

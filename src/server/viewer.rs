@@ -42,8 +42,7 @@ pub(super) async fn serve(asked: Asked, request: Request) -> Response {
 /// whatever arrives here lacks its behavior.
 fn data_path(asked: &Asked, path: &str) -> Option<String> {
     let distributions = asked.snapshot.config.distributions.iter();
-    let mut here = distributions
-        .filter(|one| one.is_at_the_viewers_host() && one.base.host() == asked.public_url().host());
+    let mut here = distributions.filter(|one| one.is_at(asked.public_url()));
     let leads_in =
         |prefix: &str| path.starts_with(prefix) || prefix.strip_suffix('/') == Some(path);
     here.find(|one| leads_in(one.path.as_str())).map(|one| one.path.to_string())

@@ -4,8 +4,6 @@
 set -eu
 cd "$(dirname "$0")"
 
-NEUROGLANCER_SHA256=fbfab095d4e11c103c6beb4109aaa6f6bd910cf187e406bc181e53a66721a08b
-
 main() {
     one_at_a_time
     need node nodejs npm
@@ -56,21 +54,12 @@ brotli_of_nginx() {
     fi
 }
 
-# The client that Python's neuroglancer serves, as its makers built it, without the source maps.
+# The client that Python's neuroglancer serves, as its makers built it.
 viewer_to_serve() {
-    built=viewers/built/wheel
-    [ ! -f "$built/index.html" ] || return 0
-    echo "tests/tools: fetching Neuroglancer"
-    fetched=$(mktemp -d)
-    venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-        --python-version 3.12 --platform manylinux_2_28_x86_64 -d "$fetched" "neuroglancer==2.41.2" &&
-        echo "$NEUROGLANCER_SHA256  $(echo "$fetched"/neuroglancer-*.whl)" | sha256sum --quiet --strict -c ||
-        fail "run: tests/tools/venv/bin/python -m pip download neuroglancer==2.41.2"
-    venv/bin/python -m zipfile -e "$fetched"/neuroglancer-*.whl "$fetched"
-    rm "$fetched"/neuroglancer/static/client/*.map
-    mkdir -p "$(dirname "$built")"
-    mv "$fetched/neuroglancer/static/client" "$built"
-    rm -r "$fetched"
+    [ ! -f viewers/built/wheel/index.html ] || return 0
+    client=$(sh ../../src/demo/neuroglancer.sh) || fail "run: sh src/demo/neuroglancer.sh"
+    mkdir -p viewers/built
+    cp -R "$client" viewers/built/wheel
 }
 
 # Two runs at once would build the same folders: the second waits for the first.

@@ -9,7 +9,7 @@ pub(super) fn of(config: &Config) -> Vec<String> {
         notes.extend(of_login(login));
     }
     for distribution in &config.distributions {
-        if distribution.is_at_the_viewers_host() {
+        if distribution.is_at(&config.site.public_url) {
             notes.extend(of_one_host(config, distribution));
         }
         notes.extend(distribution.handoff.map(|taken| of_handoff(distribution, taken)));

@@ -4,7 +4,6 @@
 set -eu
 cd "$(dirname "$0")"
 
-NEUROGLANCER=2.41.2
 JANELIA=2.37.5
 OPENSEADRAGON=6.1.1
 ITK_VTK=14.51.0
@@ -25,17 +24,13 @@ main() {
 archives() (
     cd archives
     npm pack --silent "@janelia-flyem/neuroglancer@$JANELIA" "openseadragon@$OPENSEADRAGON" "itk-vtk-viewer@$ITK_VTK" >/dev/null
-    # A wheel that every machine can unpack; nothing of it runs here but in a browser.
-    ../../venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-        --python-version 3.12 --platform manylinux_2_28_x86_64 "neuroglancer==$NEUROGLANCER"
     sha256sum --quiet --strict -c ../archives.sha256
 )
 
-# The client that Python's neuroglancer serves under /v/TOKEN/.
+# The client that Python's neuroglancer serves under /v/TOKEN/, as the demo shows it.
 wheel() {
-    ../venv/bin/python -m zipfile -e archives/neuroglancer-*.whl archives/wheel
-    mv archives/wheel/neuroglancer/static/client built/wheel
-    rm built/wheel/*.map
+    client=$(sh ../../../src/demo/neuroglancer.sh)
+    cp -R "$client" built/wheel
 }
 
 # An older build, whose names carry no hash.
