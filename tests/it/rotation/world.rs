@@ -94,6 +94,7 @@ signer = ["arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/
 client = "client"
 [[distribution]]
 host = "{edge}"
+path = "/lab-a/"
 [[rule]]
 name = "lab-a"
 allow = {{ everyone = true }}
