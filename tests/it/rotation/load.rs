@@ -28,6 +28,7 @@ impl Instances {
             site.environment = vec![
                 ("EDGEMINT_PUBLIC_URL", edge.clone()),
                 ("EDGEMINT_DISTRIBUTION__0__HOST", edge.clone()),
+                ("EDGEMINT_DISTRIBUTION__0__PATH", "/lab-a/".to_owned()),
                 ("EDGEMINT_RULE__0__RESOURCES", format!("[\"{edge}/lab-a/*\"]")),
                 ("EDGEMINT_RULE__0__LIFETIME", "30s".to_owned()),
                 ("EDGEMINT_KEYS__SOURCE", world.store.to_string()),
