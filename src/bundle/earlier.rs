@@ -80,10 +80,17 @@ impl Earlier {
     }
 }
 
+/// Kinds of files that a page asks for by itself. Of anything else a name may look hashed and be a person's,
+/// and what that person takes away is to be gone.
+const PARTS: [&str; 6] =
+    ["text/javascript", "text/css", "application/wasm", "application/json", "font/", "image/"];
+
 /// Whether a page may still ask for it by a name that no other content will have. What stays on disk goes
 /// when its file goes.
 fn is_worth_keeping(file: &File) -> bool {
-    file.body().is_some() && !file.is_html() && caching::may_have_content_hash(file.path())
+    let media_type = file.content_type().to_str().unwrap_or_default();
+    let is_part = PARTS.iter().any(|part| media_type.starts_with(part));
+    file.body().is_some() && is_part && caching::may_have_content_hash(file.path())
 }
 
 fn size(file: &File) -> u64 {

@@ -73,7 +73,9 @@ impl Injection {
         let Some(shim) = &self.shim else { return body };
         let after_mark = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&body);
         let strict = if is_strict(after_mark) { "\"use strict\";" } else { "" };
-        [strict.as_bytes(), shim.script.trim_end().as_bytes(), after_mark].concat().into()
+        let (interpreter, rest) = after_mark.split_at(interpreter_line(after_mark));
+        let shim = shim.script.trim_end();
+        [interpreter, strict.as_bytes(), shim.as_bytes(), rest].concat().into()
     }
 
     /// Puts the shim into a page, and says what the page may load.
@@ -146,17 +148,26 @@ struct Rewritten {
     hashes: Vec<String>,
 }
 
-/// Puts a script before everything but the document type, for a page that has no head of its own.
+/// Puts a script before everything but the document type and what comments stand before that, for a page
+/// that has no head of its own.
 fn before_all(page: Rewritten, shim: &str) -> Rewritten {
     let start = page.body.strip_prefix("\u{feff}".as_bytes()).map_or(0, |_| 3);
-    let rest = page.body.get(start..).unwrap_or_default();
-    let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let declared = rest.get(spaces..).unwrap_or_default();
-    let is_type = declared.get(..9).is_some_and(|word| word.eq_ignore_ascii_case(b"<!doctype"));
-    let end = declared.iter().position(|byte| *byte == b'>').filter(|_| is_type);
-    let at = end.map_or(start, |end| start + spaces + end + 1);
+    let at = end_of_document_type(&page.body, start).unwrap_or(start);
     let (before, after) = page.body.split_at(at);
     Rewritten { body: [before, shim.as_bytes(), after].concat(), hashes: page.hashes }
+}
+
+/// Where the document type ends that begins at `from`, behind spaces and comments; none if there is none.
+fn end_of_document_type(page: &[u8], from: usize) -> Option<usize> {
+    let rest = page.get(from..)?;
+    let at = from + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let rest = page.get(at..)?;
+    if rest.starts_with(b"<!--") {
+        let end = rest.windows(3).position(|bytes| bytes == b"-->")?;
+        return end_of_document_type(page, at + end + 3);
+    }
+    let is_type = rest.get(..9)?.eq_ignore_ascii_case(b"<!doctype");
+    rest.iter().position(|byte| *byte == b'>').filter(|_| is_type).map(|end| at + end + 1)
 }
 
 /// Whether a URL of an element names another origin.
@@ -173,6 +184,12 @@ fn leads_elsewhere(element: &Element<'_, '_>) -> bool {
 fn is_strict(script: &[u8]) -> bool {
     let script = script.trim_ascii_start();
     script.starts_with(b"\"use strict\"") || script.starts_with(b"'use strict'")
+}
+
+/// How long the line is that names an interpreter, which must stay the first (ECMA-262, "Hashbang Comments").
+fn interpreter_line(script: &[u8]) -> usize {
+    let end = script.iter().position(|byte| *byte == b'\n').map_or(script.len(), |at| at + 1);
+    if script.starts_with(b"#!") { end } else { 0 }
 }
 
 fn hash(script: &str) -> String {
@@ -232,6 +249,8 @@ mod tests {
             ("<!-- <head> --><head><b>", "<!-- <head> --><head>SHIM<b>"),
             ("<!doctype html><script src=a>", "<!doctype html>SHIM<script src=a>"),
             (" <!DOCTYPE html>\n<p>", " <!DOCTYPE html>SHIM\n<p>"),
+            ("<!-- a --> <!doctype html><p>", "<!-- a --> <!doctype html>SHIM<p>"),
+            ("<!-- <!doctype html><p>", "SHIM<!-- <!doctype html><p>"),
             ("<script>a", "SHIM<script>a"),
             ("\u{feff}<p>", "\u{feff}SHIM<p>"),
             ("", "SHIM"),
@@ -266,6 +285,7 @@ mod tests {
         assert_eq!(script("a()"), "part();a()");
         assert_eq!(script(" 'use strict';a()"), "\"use strict\";part(); 'use strict';a()");
         assert_eq!(script("\u{feff}a()"), "part();a()");
+        assert_eq!(script("#!/usr/bin/env node\na()"), "#!/usr/bin/env node\npart();a()");
         assert_eq!(Injection::default().script(Bytes::from_static(b"a()")), "a()");
     }
 

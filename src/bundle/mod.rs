@@ -68,7 +68,7 @@ pub use self::respond::{RequestParts, respond};
 pub use self::s3::{Bucket, Listing, Objects, S3Error};
 pub use self::skipped::{SkipReason, Skipped};
 pub use self::still::{Look, Stillness};
-pub use self::stream::{Gone, Reads};
+pub use self::stream::{NotSent, Reads};
 pub use self::trace::Trace;
 use crate::clock::EpochSeconds;
 

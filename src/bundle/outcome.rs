@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::file::Content;
-use super::stream::{self, Gone, Reads};
+use super::stream::{self, NotSent, Reads};
 use super::{Coding, File};
 
 /// A file chosen for a request.
@@ -86,8 +86,8 @@ impl Outcome<'_> {
     /// Makes the answer, and reads the beginning of a body that stays on disk.
     ///
     /// # Errors
-    /// [`Gone`] if the file is not any more what it was when the bundle was loaded.
-    pub async fn answer(self, reads: &Reads) -> Result<Response, Gone> {
+    /// [`NotSent`] if a file on disk cannot be read now, or is not what it was when the bundle was loaded.
+    pub async fn answer(self, reads: &Reads) -> Result<Response, NotSent> {
         let mut response = match self {
             Self::File { found, coding, head } => whole(found, coding, head, reads).await?,
             Self::NotModified { found, etag } => {
@@ -112,7 +112,7 @@ async fn whole(
     coding: Option<Coding>,
     head: bool,
     reads: &Reads,
-) -> Result<Response, Gone> {
+) -> Result<Response, NotSent> {
     let file = found.file;
     let encoded = coding.and_then(|coding| Some((coding, file.encoded(coding)?)));
     let (mut headers, length) = if let Some((coding, encoded)) = encoded {
@@ -134,7 +134,11 @@ async fn whole(
     Ok(answer(StatusCode::OK, headers, body))
 }
 
-async fn partial(found: Found<'_>, range: Range<usize>, reads: &Reads) -> Result<Response, Gone> {
+async fn partial(
+    found: Found<'_>,
+    range: Range<usize>,
+    reads: &Reads,
+) -> Result<Response, NotSent> {
     let (first, last, all) = (range.start, range.end.saturating_sub(1), found.file.length());
     let mut headers = described(found, found.file.etag().clone());
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -146,7 +150,7 @@ async fn partial(found: Found<'_>, range: Range<usize>, reads: &Reads) -> Result
     Ok(answer(StatusCode::PARTIAL_CONTENT, headers, body))
 }
 
-async fn body(file: &File, range: Range<usize>, reads: &Reads) -> Result<Body, Gone> {
+async fn body(file: &File, range: Range<usize>, reads: &Reads) -> Result<Body, NotSent> {
     match file.content() {
         Content::Memory(bytes) => {
             let part = bytes.get(range).unwrap_or_default();

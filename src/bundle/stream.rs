@@ -31,22 +31,44 @@ const PIECE: usize = 64 * 1024;
 /// wait for one which hangs.
 const READS: usize = 32;
 
+/// Answers that wait for their first piece. Whoever waits has a place among all requests, which people who
+/// ask for cookies need too; so one more is told to come again.
+const BEGINNINGS: usize = 2 * READS;
+
 /// The places for reading from disk. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Reads(Arc<Semaphore>);
+pub struct Reads {
+    pieces: Arc<Semaphore>,
+    beginnings: Arc<Semaphore>,
+}
 
 impl Default for Reads {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(READS)))
+        Self::with(READS, BEGINNINGS)
     }
 }
 
-/// A file is not any more what it was when the bundle was loaded, or cannot be read.
+impl Reads {
+    fn with(pieces: usize, beginnings: usize) -> Self {
+        let places = |number| Arc::new(Semaphore::new(number));
+        Self { pieces: places(pieces), beginnings: places(beginnings) }
+    }
+}
+
+/// Why a file on disk is not sent.
 #[derive(Debug, thiserror::Error)]
-#[error("{} is not the file that the bundle was loaded with: {source}", path.display())]
-pub struct Gone {
-    path: PathBuf,
-    source: io::Error,
+pub enum NotSent {
+    /// It is not any more what it was when the bundle was loaded, or cannot be read.
+    #[error("{} is not the file that the bundle was loaded with: {source}", path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Too many files are being read from disk.
+    #[error("too many files are being read from disk")]
+    Busy,
 }
 
 /// A file that stays on disk.
@@ -138,13 +160,14 @@ fn changed() -> io::Error {
 /// Opens an answer's body: reads its first piece, and the others as they are asked for.
 ///
 /// # Errors
-/// [`Gone`], before anything is sent. Later the same ends the connection, so that the browser knows that it
+/// [`NotSent`], before anything is sent. Later a change ends the connection, so that the browser knows that it
 /// has not got the whole.
 pub(super) async fn open_body(
     disk: Arc<OnDisk>,
     range: Range<usize>,
     reads: &Reads,
-) -> Result<Body, Gone> {
+) -> Result<Body, NotSent> {
+    let _place = reads.beginnings.try_acquire().map_err(|_| NotSent::Busy)?;
     let mut body =
         Pieces { reads: reads.clone(), next: range.start, end: range.end, disk, reading: None };
     let first = match body.begin() {
@@ -152,7 +175,7 @@ pub(super) async fn open_body(
         None => return Ok(Body::empty()),
     };
     let path = || body.disk.path.clone();
-    let first = first.map_err(|source| Gone { path: path(), source })?;
+    let first = first.map_err(|source| NotSent::Gone { path: path(), source })?;
     body.reading = Some(Box::pin(std::future::ready(Ok(first))));
     Ok(Body::new(body))
 }
@@ -174,10 +197,10 @@ impl Pieces {
     fn begin(&mut self) -> Option<Reading> {
         let range = self.next..self.end.min(self.next.saturating_add(PIECE));
         self.next = range.end;
-        let (disk, Reads(reads)) = (self.disk.clone(), self.reads.clone());
+        let (disk, pieces) = (self.disk.clone(), self.reads.pieces.clone());
         (!range.is_empty()).then(|| -> Reading {
             Box::pin(async move {
-                let place = reads.acquire_owned().await.map_err(io::Error::other)?;
+                let place = pieces.acquire_owned().await.map_err(io::Error::other)?;
                 // The place is the thread's: one that hangs keeps it, also when nobody waits any more.
                 let reading = tokio::task::spawn_blocking(move || {
                     let piece = disk.read(range);
@@ -339,7 +362,7 @@ mod tests {
             body.frame().await.unwrap().unwrap();
             bodies.push(body);
         }
-        assert_eq!(reads.0.available_permits(), READS);
+        assert_eq!(reads.pieces.available_permits(), READS);
         let open = fs::read_dir("/proc/self/fd").unwrap();
         let held = open.filter(|fd| {
             fs::read_link(fd.as_ref().unwrap().path()).is_ok_and(|target| target == path)
@@ -350,12 +373,15 @@ mod tests {
     #[tokio::test]
     async fn no_more_than_the_bound_is_read_at_once() {
         let (_folder, _, disk) = file();
-        let reads = Reads(Arc::new(Semaphore::new(1)));
-        let place = reads.0.clone().acquire_owned().await.unwrap();
-        let waiting = open_body(disk.clone(), 0..10, &reads);
+        let reads = Reads::with(1, 1);
+        let place = reads.pieces.clone().acquire_owned().await.unwrap();
+        let mut waiting = Box::pin(open_body(disk.clone(), 0..10, &reads));
         let soon = std::time::Duration::from_millis(50);
-        assert!(tokio::time::timeout(soon, waiting).await.is_err(), "it waits for a place");
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err(), "it waits for a place");
+        let one_more = open_body(disk.clone(), 0..10, &reads).await;
+        assert!(matches!(one_more, Err(NotSent::Busy)), "it does not wait beyond the bound");
         drop(place);
+        assert!(waiting.await.is_ok());
         assert!(open_body(disk, 0..10, &reads).await.is_ok());
     }
 }

@@ -110,7 +110,7 @@ impl Handoff {
         let person = match &self.errand {
             Errand::Clear => None,
             Errand::Issue { identity, wanted, mark } => {
-                Some(Person::of(identity, wanted.clone(), mark.clone()))
+                Some(Person::of(identity, self.made, wanted.clone(), mark.clone()))
             }
         };
         let (from, origin) = (self.from.clone(), self.origin.clone());
@@ -150,8 +150,12 @@ impl Handoff {
 }
 
 impl Person {
-    fn of(identity: &Identity, wanted: Option<String>, mark: Mark) -> Self {
+    /// Whoever is vouched for by each request anew, or was within the difference of two clocks, is so for the
+    /// token's own minute.
+    fn of(identity: &Identity, made: EpochSeconds, wanted: Option<String>, mark: Mark) -> Self {
         let email = identity.email.as_ref();
+        let is_over = identity.expires <= made;
+        let expires = if is_over { made.plus(HANDOFF_LIFETIME) } else { identity.expires };
         Self {
             front: identity.front,
             issuer: identity.issuer.clone(),
@@ -159,7 +163,7 @@ impl Person {
             email: email.map(|email| email.address().to_owned()),
             email_verified: email.is_some_and(|email| email.verified),
             groups: identity.groups.iter().cloned().collect(),
-            expires: identity.expires,
+            expires,
             wanted,
             mark,
         }

@@ -16,7 +16,7 @@ use super::snapshot::NotSigning;
 use super::throttle::TooMany;
 use crate::access::Refusal;
 use crate::authn::AuthnError;
-use crate::bundle::Gone;
+use crate::bundle::NotSent;
 use crate::cookies::HandoffError;
 use crate::identity::Front;
 use crate::issuer::IssueError;
@@ -96,7 +96,7 @@ pub(super) enum ServeError {
     Method(&'static str),
     /// A file of the viewer was replaced on disk.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    NotSent(#[from] NotSent),
     /// The body is too large.
     #[error("the request's body is too large")]
     BodyTooLarge,
@@ -335,7 +335,10 @@ impl ServeError {
                 "There is nothing here",
                 "The viewer has no such file.",
             ),
-            Self::Gone(_) => say(
+            Self::NotSent(NotSent::Busy) => {
+                busy("busy", "Too many files are being read from disk.")
+            }
+            Self::NotSent(NotSent::Gone { .. }) => say(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "file-changed",
                 "This file is being replaced",

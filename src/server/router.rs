@@ -234,7 +234,7 @@ async fn read_body(
 }
 
 async fn count_body(mut body: Body, wanted: usize, most: usize) -> Result<Vec<u8>, ServeError> {
-    let most = if wanted > 0 { wanted.min(most) } else { most };
+    let most = if wanted > 0 { wanted } else { most };
     let (mut kept, mut left) = (Vec::new(), most);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ServeError::BodyTooLarge)?;

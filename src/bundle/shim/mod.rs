@@ -47,7 +47,8 @@ impl ShimConfig {
 
     fn json(&self, site: Option<&str>) -> String {
         let mut config = json!({ "site": site.unwrap_or_default(), "data": self.data });
-        if self.service_worker {
+        // A page of another host cannot have a worker of this one.
+        if self.service_worker && site.is_none() {
             config["worker"] = json!(WORKER_PATH);
         }
         // Within a page's script, nothing may look like markup; the rest of JSON is JavaScript.
