@@ -259,6 +259,19 @@ mod tests {
     }
 
     #[test]
+    fn whoever_each_request_is_vouched_for_anew_is_so_for_the_tokens_minute() {
+        let mut handoff = handoff(Front::InsecureProxy);
+        let Errand::Issue { identity, .. } = &mut handoff.errand else { panic!("{handoff:?}") };
+        identity.expires = NOW;
+        let keys = keys(1);
+        let sealing = Sealing { keys: &keys, host: HOST };
+        let token = handoff.seal(sealing, Nonce::default()).unwrap();
+        assert!(Handoff::open(sealing, &token, NOW.plus(HANDOFF_LIFETIME - 1)).is_ok());
+        let late = Handoff::open(sealing, &token, NOW.plus(HANDOFF_LIFETIME));
+        assert_eq!(late, Err(HandoffError::Expired));
+    }
+
+    #[test]
     fn a_token_says_at_its_host_what_was_sealed_whoever_vouched() {
         for front in [
             Front::Alb,

@@ -41,12 +41,12 @@ pub const VIEWS: [View; 6] = [
     },
     View {
         title: "Tissue of both labs",
-        about: "Lab A and lab B, from a second distribution. OME-Zarr 0.5; Zarr 3, sparse.",
+        about: "Lab A and lab B, from a second bucket. OME-Zarr 0.5; Zarr 3, sparse.",
         volumes: &["Shared tissue", "Specks"],
     },
     View {
         title: "Neuropil of both labs",
-        about: "Lab A and lab B, from a second distribution. Precomputed, sharded.",
+        about: "Lab A and lab B, from a second bucket. Precomputed, sharded.",
         volumes: &["Shared neuropil"],
     },
     View { title: "A brain", about: "Readers of the atlas. Zarr 3.", volumes: &["Atlas"] },

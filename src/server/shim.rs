@@ -46,7 +46,8 @@ fn text(script: String, asked: &HeaderMap) -> Response {
     let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(&script)[..16]);
     let etag = format!("\"{digest}\"");
     let known = asked.get_all(IF_NONE_MATCH).iter().any(|field| {
-        field.to_str().is_ok_and(|field| field.split(',').any(|tag| tag.trim() == etag))
+        let is_ours = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
+        field.to_str().is_ok_and(|field| field.split(',').map(str::trim).any(is_ours))
     });
     let headers = [(CACHE_CONTROL, "no-cache".to_owned()), (ETAG, etag)];
     if known {

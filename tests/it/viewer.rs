@@ -184,6 +184,8 @@ async fn the_service_worker_is_there_only_where_it_is_wanted() {
     assert_eq!((worker.status.as_u16(), worker.header("service-worker-allowed")), (200, "/"));
     assert_eq!(worker.header("cache-control"), "no-cache");
     assert!(app.anonymous(Method::GET, "/").await.text().contains("/session/worker.js"));
+    let elsewhere = app.anonymous(Method::GET, "/session/shim.js").await.text();
+    assert!(!elsewhere.contains("\"worker\":"), "a page of another host has none of ours");
 }
 
 #[tokio::test]

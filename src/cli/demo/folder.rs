@@ -172,6 +172,11 @@ open_with = "{open_with}"
         let folder = folder.canonicalize().with_context(|| {
             format!("cannot find Neuroglancer's client in {}", folder.display())
         })?;
+        anyhow::ensure!(
+            folder.join("index.html").is_file(),
+            "--neuroglancer {} holds no index.html; `sh src/demo/neuroglancer.sh` prints the folder that does",
+            folder.display()
+        );
         let root = json!(folder.to_str().context("the folder's name is not text")?);
         Ok(format!("\n[[viewer.bundle]]\npath = \"{NEUROGLANCER}\"\nroot = {root}\n"))
     }
@@ -199,26 +204,26 @@ open_with = "{open_with}"
         .concat()
     }
 
-    /// A rule for a prefix, and the volume that stands for it on `/session`.
+    /// A rule for a prefix, and the volume that stands for it on `/session`, if there is what shows it.
     fn rule(&self, name: &str, allow: &str, volume: &str) -> String {
         let base = |bucket| self.places.base(bucket);
         let Some(volume) = VOLUMES.iter().find(|known| known.name == volume) else {
             return String::new();
         };
-        format!(
+        let rule = format!(
             r#"
 [[rule]]
 name = "{name}"
 allow = {{ {allow} }}
 resources = ["{base}/{name}/*"]
 lifetime = "60s"
-title = "{title}"
-source = "{source}"
-layer = "image"
 "#,
             base = base(volume.bucket),
-            title = volume.name,
-            source = views::source(volume, &base),
-        )
+        );
+        if self.neuroglancer.is_none() {
+            return rule;
+        }
+        let (title, source) = (volume.name, views::source(volume, &base));
+        format!("{rule}title = \"{title}\"\nsource = \"{source}\"\nlayer = \"image\"\n")
     }
 }

@@ -81,7 +81,7 @@ fn former(file: &Path) -> anyhow::Result<Option<CookieKeys>> {
 }
 
 fn first(key: CookieKey) -> anyhow::Result<Change> {
-    let said = format!("the key {} seals login cookies", key.id());
+    let said = format!("the key {} seals", key.id());
     Ok(Change { keys: CookieKeys::new(vec![key])?, dropped: None, said })
 }
 
