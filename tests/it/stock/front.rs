@@ -183,9 +183,11 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port} ssl http2;
-        server_name evil.example.test;
+        server_name evil.example.test data.example.test.evil.example.test;
         root {at}/evil;
         add_header Access-Control-Allow-Origin * always;
+        # Where browsers would send the cookies of data, if anybody made them.
+        location /lab-a/ {{ return 200 "bait"; }}
     }}
 }}
 "#
