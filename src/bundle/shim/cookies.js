@@ -6,7 +6,8 @@
 // 3. Each renewal is a new generation. A read that began under an older one is simply done again.
 // 4. A refusal while cookies live means that the thing is absent, as S3 says 403 for that. It is looked
 //    into once in half a minute, and more seldom each time that this was for nothing.
-// 5. What a person may see can take more cookies than fit into an answer. The rest is asked for when a read
+// 5. A host that did not take its handoff is asked for again, and meanwhile its refusals say nothing.
+// 6. What a person may see can take more cookies than fit into an answer. The rest is asked for when a read
 //    that needs it is refused.
 
 import { parseOutcome } from "./service.js";
@@ -46,6 +47,7 @@ export class Cookies {
   #pause = 0; // how long to leave the service alone after that
   #failures = 0;
   #trouble = null; // stopwatch since the service has not given an answer
+  #missed = 0; // renewals in a row after which a host was missing
   #probe = PROBE;
   #refusedFor = null; // stopwatch since a read was answered by 503
   #held = new Set(); // what ends the waiting of refused reads
@@ -156,9 +158,15 @@ export class Cookies {
     if (this.#refusal) return "later";
     if (!this.isAlive()) return this.mayAsk() ? "renew" : "later";
     if (this.#lacking(url)) return "renew";
+    if (this.isMissing(url)) return this.mayAsk() ? "renew" : "later";
     if (this.untilAsking(this.#probe) > 0) return "";
     this.#probe = Math.min(this.#probe * 2, LONGEST_PROBE);
     return "renew";
+  }
+
+  /** Whether a URL's host did not take its handoff, so that its refusals say nothing. */
+  isMissing(url) {
+    return this.isAlive() && this.#last.missing.includes(new URL(url).origin);
   }
 
   /** A read that was done again went well: refusals may mean something. */
@@ -260,7 +268,7 @@ export class Cookies {
   }
 
   #noteRefusal() {
-    if (this.refused || this.isAlive()) return;
+    if (this.refused || (this.isAlive() && !this.#missed)) return;
     this.refused = true;
     this.#refusedFor = stopwatch(this.#time);
     this.onchange();
@@ -270,7 +278,6 @@ export class Cookies {
     this.#asked = stopwatch(this.#time, outcome.at);
     this.#pause = GAP;
     if (outcome.state === "unavailable") return this.#backOff(outcome.retryAfter);
-    this.#trouble = null;
     this.#failures = 0;
     this.#last = outcome;
     const fresh = outcome.state === "fresh";
@@ -278,10 +285,20 @@ export class Cookies {
     this.#left = fresh ? () => outcome.expiresIn - age() : null;
     this.#refusal = fresh ? "" : outcome.state;
     if (outcome.state !== "signed-out") this.#release();
+    if (fresh) this.generation += 1;
+    if (fresh && outcome.missing.length) return this.#miss();
+    this.#missed = 0;
+    this.#trouble = null;
     if (!fresh) return;
-    this.generation += 1;
     this.refused = false;
     this.#refusedFor = null;
+  }
+
+  /** There are cookies, but not for every host. */
+  #miss() {
+    this.#trouble ??= stopwatch(this.#time);
+    this.#pause = Math.min(GAP * 2 ** this.#missed, LONGEST_PAUSE);
+    this.#missed += 1;
   }
 
   #backOff(retryAfter) {

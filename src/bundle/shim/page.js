@@ -67,7 +67,7 @@ export class Page {
 
   #changed() {
     const { state } = this.#cookies;
-    if (this.#cookies.isAlive()) {
+    if (this.#cookies.isAlive() && !this.#cookies.refused) {
       this.#wait = FIRST_WAIT;
       this.#answered = this.#announced = false;
     }

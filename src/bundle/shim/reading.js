@@ -46,7 +46,7 @@ async function persist(attempt, asked, dataAt, cookies) {
       if (round > 0) cookies.helped();
       return answer;
     }
-    const reason = round < ROUNDS ? await reasonFor(began, asked, cookies) : "";
+    const reason = await (round < ROUNDS ? reasonFor(began, asked, cookies) : lastReason(asked, cookies));
     if (reason === "") {
       if (error) throw error;
       return answer;
@@ -69,6 +69,13 @@ async function once(attempt, signal) {
 /** What another host says, to which a data host led, is that host's affair. */
 function isRefusal(answer, dataAt) {
   return answer.status === 403 && (!answer.redirected || dataAt(answer.url) !== null);
+}
+
+/** Enough attempts: an answer is an answer, but not that of a host that could not be given its cookies. */
+function lastReason({ url }, cookies) {
+  if (!cookies.isMissing(url)) return "";
+  cookies.refuse();
+  return "later";
 }
 
 async function reasonFor(began, { url, signal }, cookies) {

@@ -10,8 +10,9 @@ const AGAIN = 30_000;
  * Renews the cookies, or gets those that open the URL `wanted`. Never rejects. Returns an outcome, whose
  * times are in milliseconds:
  *
- * - `{state: "fresh", at, expiresIn, refreshIn, onDemand}`: there are new cookies, counted from `at`; what
- *   begins with a URL in `onDemand` has cookies of its own, which did not fit;
+ * - `{state: "fresh", at, expiresIn, refreshIn, onDemand, missing}`: there are new cookies, counted from `at`;
+ *   what begins with a URL in `onDemand` has cookies of its own, which did not fit; the origins in `missing`
+ *   did not take their handoff, so nobody knows what a refusal of theirs means;
  * - `{state: "signed-out", at}`: signing in can help;
  * - `{state: "no-access", at}`: it cannot, no rule opens anything;
  * - `{state: "unavailable", at, retryAfter}`: nobody knows just now.
@@ -53,22 +54,35 @@ async function handOver(body, post, origins) {
   const handoffs = Array.isArray(body.handoffs) ? body.handoffs : [];
   const lives = await Promise.all([life(body), ...handoffs.map((handoff) => exchange(handoff, post, origins))]);
   const least = (name) => Math.min(...lives.map((one) => one[name]).filter(Number.isFinite));
-  const onDemand = lives.flatMap((one) => one.onDemand ?? []);
-  return { state: "fresh", expiresIn: least("expiresIn"), refreshIn: least("refreshIn"), onDemand };
+  const all = (name) => lives.flatMap((one) => one[name] ?? []);
+  return { state: "fresh", expiresIn: least("expiresIn"), refreshIn: least("refreshIn"), onDemand: all("onDemand"), missing: all("missing") };
 }
 
 const life = (body) => ({ expiresIn: seconds(body.expires_in), refreshIn: seconds(body.refresh_in), onDemand: body.on_demand });
 
 async function exchange(handoff, post, origins) {
+  const origin = originOf(handoff?.url);
+  // A token is worth cookies, so it goes to hosts of data and to nobody else.
+  if (!origins.includes(origin)) return {};
+  const failed = { refreshIn: AGAIN, missing: [origin] };
   try {
-    const { url, token } = handoff;
-    // A token is worth cookies, so it goes to hosts of data and to nobody else.
-    if (!origins.includes(new URL(url).origin)) return {};
-    const answer = await post(url, { headers: { accept: "application/json", "content-type": "text/plain" }, body: token });
-    if (answer.ok) return life(await answer.json());
-    return answer.status === 403 ? {} : { refreshIn: AGAIN };
+    const answer = await post(handoff.url, { headers: { accept: "application/json", "content-type": "text/plain" }, body: handoff.token });
+    const given = answer.ok && life(await answer.json());
+    if (Number.isFinite(given?.expiresIn)) return given;
+    // Only where the service itself says that no rule opens anything there, a refusal is one.
+    return answer.status === 403 && (await kindOf(answer)) === "no-access" ? {} : failed;
   } catch {
-    return { refreshIn: AGAIN };
+    return failed;
+  }
+}
+
+const kindOf = async (answer) => String((await answer.json().catch(() => null))?.type).split(":").pop();
+
+function originOf(url) {
+  try {
+    return new URL(url).origin;
+  } catch {
+    return null;
   }
 }
 
@@ -84,9 +98,11 @@ export function parseOutcome(said) {
   const expiresIn = between(1000, said.expiresIn, DAY);
   if (!expiresIn) return null;
   const refreshIn = between(1000, said.refreshIn, expiresIn) ?? expiresIn * 0.8;
-  const texts = Array.isArray(said.onDemand) ? said.onDemand.filter((text) => typeof text === "string") : [];
-  return { state, at, expiresIn, refreshIn, onDemand: texts.map((text) => text.replace(/\*$/, "")) };
+  const onDemand = texts(said.onDemand).map((text) => text.replace(/\*$/, ""));
+  return { state, at, expiresIn, refreshIn, onDemand, missing: texts(said.missing) };
 }
+
+const texts = (list) => (Array.isArray(list) ? list.filter((text) => typeof text === "string") : []);
 
 function between(least, value, most) {
   return Number.isFinite(value) ? Math.min(Math.max(value, least), most) : undefined;

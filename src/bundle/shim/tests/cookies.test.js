@@ -326,12 +326,12 @@ test("handoff tokens go to data hosts alone, and the soonest end counts", async 
   assert.equal(cookies.untilDue(), 960 * SECOND);
 });
 
-test("a host that does not take its handoff is asked again soon; one that refuses is not", async () => {
-  for (const [status, due] of [[503, 30], [403, 2880]]) {
+test("a host that does not take its handoff is asked again soon; one where no rule opens anything is not", async () => {
+  for (const [answer, due] of [[() => problem(503, "overloaded"), 30], [() => new Response("", { status: 403 }), 30], [() => problem(403, "no-access"), 2880]]) {
     const world = new World();
     world.service = ({ url }) => url.startsWith(SITE)
       ? world.issue(3600, 2880, { handoffs: [{ url: `${DATA}session/handoff`, token: "t" }] })
-      : new Response("", { status });
+      : answer();
     const { cookies } = world.thread({ leads: true });
     await cookies.renew();
     assert.equal(cookies.state, "fresh");
@@ -407,4 +407,78 @@ test("a refusal takes its handoffs along, by which other hosts forget what they 
   await cookies.renew();
   assert.equal(cookies.state, "no-access");
   assert.deepEqual(world.posts.map(({ init }) => init.body), [undefined, "clear"]);
+});
+
+const DATA_B = "https://data-b.example.org/";
+
+/** Two hosts: `DATA` shares its cookies with the service, `DATA_B` has a handoff, which `take` answers. */
+function twoHosts(world, { take, channels }) {
+  const config = { site: "", data: [DATA, DATA_B] };
+  const hosts = { take, open: new Set() };
+  world.service = (call) => {
+    if (!call.url.startsWith(SITE)) return hosts.take(call);
+    hosts.open.add(DATA);
+    return Response.json({ expires_in: 3600, refresh_in: 2880, handoffs: [{ url: `${DATA_B}session/handoff`, token: "t" }] });
+  };
+  world.edge = ({ url }) => new Response("", { status: hosts.open.has(`${new URL(url).origin}/`) && !url.endsWith("absent") ? 200 : 403 });
+  hosts.good = () => (hosts.open.add(DATA_B), Response.json({ expires_in: 3600, refresh_in: 2880 }));
+  hosts.threads = [world.thread({ leads: true, config, channels }), world.thread({ config, channels })];
+  return hosts;
+}
+
+/** The status of a read, with as much time as it takes. */
+async function statusOf(world, { read }, url) {
+  const answer = read(url);
+  answer.catch(() => {});
+  await world.pass(SECOND);
+  return answer.then(({ status }) => status, ({ name }) => name);
+}
+
+const FAILURES = {
+  "503": () => new Response("", { status: 503 }),
+  "429": () => problem(429, "too-many-requests", { "retry-after": "9" }),
+  "502": () => new Response("bad gateway", { status: 502 }),
+  "401": () => problem(401, "handoff-refused"),
+  "a firewall's 403": () => new Response("", { status: 403 }),
+  "a broken connection": () => Promise.reject(new TypeError("Failed to fetch")),
+  "an empty object": () => Response.json({}),
+  "nonsense": () => new Response("<html>", { status: 200 }),
+  "nothing at all": () => new Promise(() => {}),
+};
+for (const [what, take] of Object.entries(FAILURES)) {
+  test(`a host that answers its handoff by ${what} has nothing that is believed absent`, async () => {
+    const world = new World();
+    const hosts = twoHosts(world, { take });
+    const [page, worker] = hosts.threads;
+    page.cookies.renew();
+    await world.pass(11 * SECOND);
+    assert.equal(page.cookies.state, "fresh");
+    for (let minute = 0; minute < 10; minute += 1) {
+      for (const thread of hosts.threads) {
+        const missing = thread.read(`${DATA_B}lab-b/chunk`);
+        assert.equal(await statusOf(world, thread, `${DATA}lab-a/chunk`), 200, "the others' data go on");
+        await world.pass(100 * SECOND); // as long as it is held, and asked about
+        assert.equal((await missing).status, 503);
+      }
+      await world.pass(5 * SECOND);
+    }
+    assert.ok(world.posts.length < 100, `${world.posts.length} in 35 minutes`);
+    hosts.take = hosts.good;
+    await world.pass(31 * SECOND);
+    assert.deepEqual([await statusOf(world, worker, `${DATA_B}lab-b/chunk`), await statusOf(world, page, `${DATA_B}lab-b/chunk`)], [200, 200]);
+    assert.equal(await statusOf(world, worker, `${DATA_B}lab-b/absent`), 403, "absence is absence again");
+    assert.equal(page.cookies.trouble, 0);
+  });
+}
+
+test("a storm of refusals by a host that is missing is not a storm of questions", async () => {
+  const world = new World();
+  const hosts = twoHosts(world, { take: FAILURES["503"] });
+  await hosts.threads[0].cookies.renew();
+  for (let step = 0; step < 600; step += 1) {
+    hosts.threads[step % 2].read(`${DATA_B}lab-b/${step}`);
+    await world.pass(100);
+  }
+  const asked = world.posts.filter(({ url }) => url.startsWith(SITE)).length;
+  assert.ok(asked >= 3 && asked <= 8, `${asked} in a minute`);
 });
