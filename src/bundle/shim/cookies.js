@@ -56,7 +56,7 @@ export class Cookies {
   #wanted = false;
   #renewing = null;
   #renewed = null; // ends the waiting for #renewing
-  #sets = new Map(); // beginnings of URLs with cookies of their own → {age, lasts}: when it was asked for them
+  #sets = new Map(); // beginnings of URLs with cookies of their own → {came, age, lasts}: what came of asking for them
   #demands = new Map(); // the same → the question under way
 
   /** `leads`: answers threads that have just begun; a page does. */
@@ -158,15 +158,23 @@ export class Cookies {
     if (this.#refusal) return "later";
     if (!this.isAlive()) return this.mayAsk() ? "renew" : "later";
     if (this.#lacking(url)) return "renew";
-    if (this.isMissing(url)) return this.mayAsk() ? "renew" : "later";
+    const came = this.#cameOf(url);
+    if (came === "later") return came;
+    if (this.#isMissing(url)) return this.mayAsk() ? "renew" : "later";
+    if (came === "refused") return "";
     if (this.untilAsking(this.#probe) > 0) return "";
     this.#probe = Math.min(this.#probe * 2, LONGEST_PROBE);
     return "renew";
   }
 
-  /** Whether a URL's host did not take its handoff, so that its refusals say nothing. */
-  isMissing(url) {
-    return this.isAlive() && this.#last.missing.includes(new URL(url).origin);
+  /** Whether the cookies of a URL could not be had, so that its refusal says nothing. */
+  isLater(url) {
+    return this.isAlive() && (this.#isMissing(url) || this.#cameOf(url) === "later");
+  }
+
+  /** Whether a URL's host did not take its handoff. */
+  #isMissing(url) {
+    return this.#last.missing.includes(originOf(url));
   }
 
   /** A read that was done again went well: refusals may mean something. */
@@ -207,9 +215,18 @@ export class Cookies {
 
   /** The beginning of a URL that needs cookies of its own, if they were not asked for lately. */
   #lacking(url) {
-    const set = url && this.#last?.onDemand?.find((beginning) => url.startsWith(beginning));
-    const known = set && this.#sets.get(set);
-    return !set || (known && known.age() < known.lasts) ? "" : set;
+    const set = this.#setOf(url);
+    return set && !this.#cameOf(url) ? set : "";
+  }
+
+  #setOf(url) {
+    return url && this.#last?.onDemand?.find((beginning) => url.startsWith(beginning));
+  }
+
+  /** What came of asking for the cookies of a URL: "given", "refused" or "later"; "" where it is time to ask. */
+  #cameOf(url) {
+    const known = this.#sets.get(this.#setOf(url));
+    return known && known.age() < known.lasts ? known.came : "";
   }
 
   #demand(set, url) {
@@ -222,18 +239,19 @@ export class Cookies {
     if (!this.#lacking(url)) return false;
     const outcome = await this.#ask(url);
     if (outcome.state === "signed-out") this.#accept(outcome);
+    const came = whatCame(outcome, url);
     // Where it came to nothing, it is left alone for a while.
-    const given = outcome.state === "fresh";
-    const news = { kind: "set", set, given, at: outcome.at, lasts: given ? outcome.expiresIn * 0.9 : PROBE };
+    const news = { kind: "set", set, came, at: outcome.at, lasts: came === "given" ? outcome.expiresIn * 0.9 : PROBE };
     this.#note(news);
     this.#threads.tell(news);
     return true;
   }
 
-  #note({ set, given, at, lasts }) {
-    if (typeof set !== "string" || !Number.isFinite(at) || !Number.isFinite(lasts)) return;
-    this.#sets.set(set, { age: stopwatch(this.#time, at), lasts });
-    if (given === true) this.generation += 1;
+  #note({ set, came, at, lasts }) {
+    if (typeof set !== "string" || !["given", "refused", "later"].includes(came)) return;
+    if (!Number.isFinite(at) || !Number.isFinite(lasts)) return;
+    this.#sets.set(set, { came, age: stopwatch(this.#time, at), lasts });
+    if (came === "given") this.generation += 1;
   }
 
   /** Returns whether it asked. There is no need to if another thread did while this one waited. */
@@ -308,3 +326,11 @@ export class Cookies {
     this.#pause = Math.max(retryAfter, wait * (0.8 + 0.4 * this.#random()));
   }
 }
+
+/** What asking for the cookies of one URL came to: only the service can say that it is not to be had. */
+function whatCame({ state, missing }, url) {
+  if (state === "fresh") return missing.includes(originOf(url)) ? "later" : "given";
+  return state === "no-access" ? "refused" : "later";
+}
+
+const originOf = (url) => new URL(url).origin;

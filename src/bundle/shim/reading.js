@@ -71,9 +71,9 @@ function isRefusal(answer, dataAt) {
   return answer.status === 403 && (!answer.redirected || dataAt(answer.url) !== null);
 }
 
-/** Enough attempts: an answer is an answer, but not that of a host that could not be given its cookies. */
+/** Enough attempts: an answer is an answer, but not where its cookies could not be had. */
 function lastReason({ url }, cookies) {
-  if (!cookies.isMissing(url)) return "";
+  if (!cookies.isLater(url)) return "";
   cookies.refuse();
   return "later";
 }

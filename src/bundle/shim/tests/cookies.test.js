@@ -482,3 +482,33 @@ test("a storm of refusals by a host that is missing is not a storm of questions"
   const asked = world.posts.filter(({ url }) => url.startsWith(SITE)).length;
   assert.ok(asked >= 3 && asked <= 8, `${asked} in a minute`);
 });
+
+for (const [what, take] of Object.entries({ ...FAILURES, "an answer of the service itself": null })) {
+  test(`what needs cookies of its own, for which a host has ${what}, is asked for again`, async () => {
+    const world = new World();
+    const hosts = twoHosts(world, { take: () => Response.json({ expires_in: 3600, refresh_in: 2880 }) });
+    const service = world.service;
+    let isGood = false;
+    world.service = async (call) => {
+      const demand = new URL(call.url).search !== "";
+      if (demand && !take && !isGood) return new Response("", { status: 503 });
+      if (demand || !call.url.startsWith(SITE)) return service(call);
+      return Response.json({ ...(await (await service(call)).json()), on_demand: [`${DATA_B}lab-b/*`] });
+    };
+    const [page, worker] = hosts.threads;
+    await page.cookies.renew();
+    await world.pass(SECOND);
+    if (take) hosts.take = take;
+    const demands = () => world.posts.filter(({ url }) => new URL(url).search !== "").length;
+    for (let chunk = 0; chunk < 20; chunk += 1) {
+      const answer = hosts.threads[chunk % 2].read(`${DATA_B}lab-b/${chunk}`);
+      await world.pass(chunk === 0 ? 11 * SECOND : SECOND);
+      assert.equal((await answer).status, 503);
+    }
+    assert.equal(demands(), 1, "not for each chunk");
+    [isGood, hosts.take] = [true, hosts.good];
+    await world.pass(30 * SECOND);
+    for (const thread of [worker, page]) assert.equal(await statusOf(world, thread, `${DATA_B}lab-b/chunk`), 200);
+    assert.equal(demands(), 2);
+  });
+}
