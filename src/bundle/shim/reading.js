@@ -7,9 +7,9 @@ const ROUNDS = 2;
  * Returns `read(input, init)`: null where that is no read of data, and otherwise what `fetch` would
  * return, with cookies, and 503 in place of a refusal that only says that there are none.
  */
-export function reader({ fetch, dataAt, cookies }) {
+export function reader({ fetch, Request, dataAt, cookies }) {
   return (input, init) => {
-    const asked = describe(input, init, dataAt);
+    const asked = describe(input, init, { Request, dataAt });
     if (!asked) return null;
     const attempt = () => fetch(input, asked.init);
     cookies.want();
@@ -18,23 +18,24 @@ export function reader({ fetch, dataAt, cookies }) {
 }
 
 /** What is asked for, or null if it is none of our business. */
-function describe(input, init, dataAt) {
-  const request = typeof input?.url === "string" ? input : null;
+function describe(input, init, { Request, dataAt }) {
+  const request = input instanceof Request ? input : null;
   const data = dataAt(request ? request.url : input);
   const say = (name, otherwise) => init?.[name] ?? request?.[name] ?? otherwise;
   // Whoever says "omit" means it; "same-origin" is what everybody says who says nothing.
   if (!data || say("credentials") === "omit") return null;
   const again = ["GET", "HEAD"].includes(String(say("method", "GET")).toUpperCase()) && say("mode") !== "no-cors";
-  const changed = data.crossOrigin ? withCredentials(request, init) : init;
+  const changed = data.crossOrigin ? withCredentials(request, init, Request) : init;
   return { url: data.url, init: changed, again, signal: say("signal"), isHead: /^head$/i.test(say("method", "GET")) };
 }
 
 /** The viewer's own settings, with credentials on top; it may hold on to the object and change it. */
-function withCredentials(request, init) {
+function withCredentials(request, init, Request) {
   const changed = { credentials: "include" };
   // Any setting at all makes the browser forget the referrer that a Request brings along.
   if (request && !init) Object.assign(changed, { referrer: request.referrer, referrerPolicy: request.referrerPolicy });
-  if (typeof init?.url === "string") return new Request(init, changed);
+  // A Request tells its settings to the browser alone, so nothing can stand in for it but another.
+  if (init instanceof Request) return new Request(init, changed);
   return Object.create(init ?? null, Object.getOwnPropertyDescriptors(changed));
 }
 

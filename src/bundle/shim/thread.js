@@ -16,5 +16,5 @@ export function makeThread({ scope, config, time, leads }) {
   const threads = connect(scope, site, time);
   const ask = (wanted) => askForCookies({ fetch, site, origins, time, wanted });
   const cookies = new Cookies({ ask, threads, time, leads });
-  return { native, dataAt, cookies, read: reader({ fetch, dataAt, cookies }) };
+  return { native, dataAt, cookies, read: reader({ fetch, Request: scope.Request, dataAt, cookies }) };
 }

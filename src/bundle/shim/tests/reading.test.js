@@ -35,6 +35,30 @@ test("the viewer's own settings are left as they were, frozen or not", async () 
   assert.deepEqual(init, { credentials: "same-origin", method: "GET" });
 });
 
+test("settings that say a url are settings all the same", async () => {
+  const world = new World();
+  const { read } = await pageWithCookies(world);
+  const options = { url: FILE, method: "PUT", headers: { range: "bytes=0-9" }, body: "text" };
+  await read(options.url, options);
+  const [{ init }] = world.reads;
+  assert.deepEqual([init.method, init.headers.range, init.body, init.credentials], ["PUT", "bytes=0-9", "text", "include"]);
+  assert.equal(init instanceof Request, false);
+});
+
+test("an object that says a url is no Request, and is for the browser to read", async () => {
+  const { read } = await pageWithCookies();
+  assert.equal(read({ url: FILE }), null);
+  assert.equal((await read({ url: "https://elsewhere.example/", toString: () => FILE })).status, 200);
+});
+
+test("a Request as settings is one still", async () => {
+  const world = new World();
+  const { read } = await pageWithCookies(world);
+  await read(FILE, new Request(FILE, { method: "HEAD", headers: { range: "bytes=0-9" } }));
+  const [{ init }] = world.reads;
+  assert.deepEqual([init.method, init.headers.get("range"), init.credentials], ["HEAD", "bytes=0-9", "include"]);
+});
+
 test("a Request is handed on as it is, with its referrer", async () => {
   const world = new World();
   const { read } = await pageWithCookies(world);

@@ -74,6 +74,7 @@ export class World {
     const scope = {
       origin: SITE,
       location: new URL(location),
+      Request,
       fetch: (url, init) => this.#fetch(url, init),
       navigator: locks ? { locks: { request: (name, options, work) => this.#inTurn(work) } } : {},
     };
