@@ -8,10 +8,12 @@ import { register } from "./registration.js";
 /** Before the viewer's own scripts look at the address. */
 export function beginPage(scope, config, time, saved) {
   saved(() => restoreFragment(scope, time.now()));
-  register(scope, config.worker, time).catch(() => {});
+  // Where it fails, the page reads by itself.
+  register(scope, config, time).catch(() => {});
 }
 
-export function placeInPage(scope, config, time, { cookies, dataAt }) {
+/** `reads`: whether the page reads by itself, and no service worker does. */
+export function placeInPage(scope, config, time, { cookies, dataAt }, reads) {
   new Page({ cookies, scope, time, site: config.site }).start();
-  if (!config.worker) patchImages(scope, dataAt, cookies);
+  if (reads) patchImages(scope, dataAt, cookies);
 }

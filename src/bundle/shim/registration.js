@@ -4,10 +4,14 @@ const PATH = "/session/worker.js";
 const RELOADED = "edgemint.reloaded";
 const ONCE_IN = 60_000;
 
-/** `worker` is the path of the worker, or nothing where there is to be none. */
-export async function register(scope, worker, time) {
+/** The path of the worker that there is to be, or nothing. The page of another site can have none of the service's. */
+export const wantedWorker = ({ site, worker }) => (site ? "" : worker);
+
+/** Rejects where the browser does. */
+export async function register(scope, config, time) {
   const workers = scope.navigator?.serviceWorker;
-  if (!workers) return;
+  if (!workers || config.site) return;
+  const worker = wantedWorker(config);
   if (!worker) return remove(workers, scope.origin + PATH);
   const first = !(await workers.getRegistration("/"))?.active;
   if (!workers.controller) workers.addEventListener("controllerchange", () => first && reloadOnce(scope, time), { once: true });

@@ -2,6 +2,7 @@
 
 import { patchFetch } from "./patch_fetch.js";
 import { patchXhr } from "./patch_xhr.js";
+import { wantedWorker } from "./registration.js";
 import { makeThread } from "./thread.js";
 
 const STARTED = Symbol.for("edgemint.shim");
@@ -18,13 +19,22 @@ export function start(scope, config, time, page = null) {
 }
 
 function place(scope, config, time, page) {
-  // Beside a service worker, which reads for the whole origin, only the page has something to do.
-  if (!config.data.length || (config.worker && !page)) return;
+  if (!config.data.length) return;
   const thread = makeThread({ scope, config, time, leads: Boolean(page) });
-  page?.placeInPage(scope, config, time, thread);
-  if (config.worker) return;
+  const reads = !isControlled(scope, config);
+  page?.placeInPage(scope, config, time, thread, reads);
+  if (!reads) return;
   patchFetch(scope, thread.native, thread.read);
   patchXhr(scope, thread.dataAt, thread.cookies);
+}
+
+/**
+ * Whether a service worker reads for this page already. Where there is none yet, there may never be one: a
+ * browser may lack them or refuse this one. Workers cannot know; to read by both does no harm.
+ */
+function isControlled({ navigator, origin }, config) {
+  const script = wantedWorker(config) && navigator?.serviceWorker?.controller?.scriptURL;
+  return Boolean(script) && script === origin + config.worker;
 }
 
 const isServiceWorker = (scope) => typeof scope.ServiceWorkerGlobalScope === "function" && scope instanceof scope.ServiceWorkerGlobalScope;
