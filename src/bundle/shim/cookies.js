@@ -4,8 +4,9 @@
 // 1. Times are ages since the answer came; see time.js.
 // 2. Whoever renews tells all other threads and tabs; whoever hears it while waiting does not ask again.
 // 3. Each renewal is a new generation. A read that began under an older one is simply done again.
-// 4. A refusal while cookies live means that the thing is absent, as S3 says 403 for that. It is looked
-//    into once in half a minute, and more seldom each time that this was for nothing.
+// 4. A refusal while cookies live means that the thing is absent, as S3 says 403 for that. The first is
+//    looked into at once, another in half a minute, and more seldom each time that this was for nothing;
+//    all threads together.
 // 5. A host that did not take its handoff is asked for again, and meanwhile its refusals say nothing.
 // 6. What a person may see can take more cookies than fit into an answer. The rest is asked for when a read
 //    that needs it is refused.
@@ -48,7 +49,8 @@ export class Cookies {
   #failures = 0;
   #trouble = null; // stopwatch since the service has not given an answer
   #missed = 0; // renewals in a row after which a host was missing
-  #probe = PROBE;
+  #probed = null; // stopwatch since a refusal was looked into while cookies lived
+  #probe = 0; // how long to believe refusals after that
   #refusedFor = null; // stopwatch since a read was answered by 503
   #held = new Set(); // what ends the waiting of refused reads
   #told = null; // stopwatch since the others heard of a refused read
@@ -162,9 +164,20 @@ export class Cookies {
     if (came === "later") return came;
     if (this.#isMissing(url)) return this.mayAsk() ? "renew" : "later";
     if (came === "refused") return "";
-    if (this.untilAsking(this.#probe) > 0) return "";
-    this.#probe = Math.min(this.#probe * 2, LONGEST_PROBE);
+    if (!this.mayAsk() || (this.#probed && this.#probed() < this.#probe)) return "";
+    this.#noteProbe({ at: this.#time.now(), pause: this.#probe * 2 });
+    this.#threads.tell({ kind: "probe", ...this.#lastProbe() });
     return "renew";
+  }
+
+  #noteProbe({ at, pause }) {
+    if (!Number.isFinite(at) || !Number.isFinite(pause)) return;
+    this.#probed = stopwatch(this.#time, at);
+    this.#probe = Math.min(Math.max(pause, PROBE), LONGEST_PROBE);
+  }
+
+  #lastProbe() {
+    return this.#probed ? { at: this.#time.now() - this.#probed(), pause: this.#probe } : {};
   }
 
   /** Whether the cookies of a URL could not be had, so that its refusal says nothing. */
@@ -179,7 +192,7 @@ export class Cookies {
 
   /** A read that was done again went well: refusals may mean something. */
   helped() {
-    this.#probe = PROBE;
+    this.#probe = Math.min(this.#probe, PROBE);
   }
 
   /** There seem to be no cookies any more, perhaps since somebody has signed out: pages look into it. */
@@ -271,8 +284,10 @@ export class Cookies {
 
   #hear(message) {
     if (message.kind === "question" && this.#leads && this.#last) {
+      this.#threads.tell({ kind: "probe", ...this.#lastProbe() });
       this.#threads.tell({ kind: "known", ...this.#last });
     }
+    if (message.kind === "probe") this.#noteProbe(message);
     if (message.kind === "refused") this.#noteRefusal();
     if (message.kind === "set") this.#note(message);
     if (message.kind === "want" && this.#leads) this.want();

@@ -169,13 +169,34 @@ test("a sparse volume causes no storm of renewals", async () => {
     await world.pass(100);
     assert.equal((await answer).status, 403);
   }
-  assert.equal(world.posts.length, 1, "one look in the first minute");
+  assert.equal(world.posts.length, 2, "one look in each half of the first minute");
   for (let minute = 0; minute < 30; minute += 1) {
     const answer = read(FILE + minute);
     await world.pass(60 * SECOND);
     await answer;
   }
-  assert.ok(world.posts.length <= 6, `${world.posts.length} in half an hour`);
+  assert.ok(world.posts.length <= 7, `${world.posts.length} in half an hour`);
+});
+
+test("a sparse volume costs all threads together no more than one, those that come later too", async () => {
+  const world = new World();
+  const threads = [await pageWithCookies(world), world.thread(), world.thread(), world.thread({ leads: true })];
+  await world.pass(2 * SECOND);
+  world.edge = () => new Response("", { status: 403 });
+  for (let step = 0; step < 300; step += 1) {
+    if (step % 100 === 0) threads.push(world.thread());
+    await settled();
+    const answers = threads.map(({ read }) => read(FILE + step));
+    await world.pass(100);
+    for (const answer of answers) assert.equal((await answer).status, 403);
+  }
+  assert.equal(world.posts.length, 1, "in half a minute");
+  await world.pass(5 * SECOND);
+  for (const { read } of threads) read(FILE);
+  await world.pass(50 * SECOND);
+  for (const { read } of threads) read(FILE);
+  await world.pass(SECOND);
+  assert.equal(world.posts.length, 2, "then once in a minute");
 });
 
 test("cookies that went away before their time are found out", async () => {
@@ -187,6 +208,33 @@ test("cookies that went away before their time are found out", async () => {
   await world.pass(SECOND);
   assert.equal((await answer).status, 200);
   assert.equal(world.posts.length, 1);
+});
+
+test("cookies that go bad soon after a renewal are found out by the first refusal, in any thread", async () => {
+  for (const which of [0, 1]) {
+    const world = new World();
+    const threads = [await pageWithCookies(world), world.thread()];
+    await world.pass(3 * SECOND);
+    world.letsIn = 0;
+    const answer = threads[which].read(FILE);
+    await world.pass(SECOND);
+    assert.equal((await answer).status, 200);
+    assert.equal(world.posts.length, 1);
+  }
+});
+
+test("a probe of nonsense changes nothing", async () => {
+  const world = new World();
+  const { read } = await pageWithCookies(world);
+  await world.pass(3 * SECOND);
+  const { BroadcastChannel } = world.scope();
+  const stranger = new BroadcastChannel(`edgemint ${SITE}`);
+  for (const more of [{}, { at: "now", pause: 9 }, { at: world.wall }, { at: world.wall - HOUR, pause: 1e99 }]) stranger.postMessage({ kind: "probe", ...more });
+  await settled();
+  world.letsIn = 0;
+  const answer = read(FILE);
+  await world.pass(SECOND);
+  assert.equal((await answer).status, 200);
 });
 
 test("nobody is signed in: 503 instead of a refusal, and no question for each chunk", async () => {
