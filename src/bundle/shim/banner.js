@@ -26,8 +26,11 @@ export class Banner {
     this.#document = document;
   }
 
-  /** Shows it, or changes its text. `prepare` is called with the link whenever somebody is to follow it. */
-  show(text, { prepare, dismiss }) {
+  /**
+   * Shows it, or changes its text. `prepare` is called with the link whenever somebody may follow it soon, and
+   * `leave` when somebody does.
+   */
+  show(text, { prepare, leave, dismiss }) {
     if (this.#host) {
       if (this.#text.textContent !== text) this.#text.textContent = text;
       return;
@@ -38,7 +41,7 @@ export class Banner {
     this.#text = this.#make("span", { flex: "1 1 auto" });
     // Named first and filled then, which is what screen readers announce.
     this.#text.setAttribute("role", "alert");
-    panel.append(this.#text, this.#link(prepare), this.#button(dismiss));
+    panel.append(this.#text, this.#link(prepare, leave), this.#button(dismiss));
     panel.addEventListener("keydown", (event) => event.key === "Escape" && dismiss());
     this.#host.attachShadow({ mode: "open" }).append(panel);
     this.#document.documentElement.append(this.#host);
@@ -50,12 +53,14 @@ export class Banner {
     this.#host = null;
   }
 
-  #link(prepare) {
+  #link(prepare, leave) {
     const link = this.#make("a", LINK);
     link.textContent = "Sign in";
     prepare(link);
     // The address of the page changes while the banner stands there.
-    for (const type of ["pointerdown", "focus", "click"]) link.addEventListener(type, () => prepare(link));
+    for (const type of ["pointerdown", "focus", "click", "auxclick"]) link.addEventListener(type, () => prepare(link));
+    // Enter is a click too; the middle button is not.
+    for (const type of ["click", "auxclick"]) link.addEventListener(type, leave);
     return link;
   }
 

@@ -211,19 +211,25 @@ export class Cookies {
 
   /**
    * Waits for what a refused read waits for, a while: viewers ask again a few dozen times and then give up,
-   * and people take longer to come back.
+   * and people take longer to come back. Ends when the read is aborted.
    */
-  hold() {
-    if (!this.#refusedFor || this.#refusedFor() < AT_ONCE) return Promise.resolve();
+  hold(signal) {
+    if (signal?.aborted || !this.#refusedFor || this.#refusedFor() < AT_ONCE) return Promise.resolve();
     return new Promise((done) => {
-      this.#held.add(done);
-      this.#time.after(HOLD, () => this.#held.delete(done) && done());
+      const end = () => {
+        cancel();
+        this.#held.delete(end);
+        signal?.removeEventListener("abort", end);
+        done();
+      };
+      const cancel = this.#time.after(HOLD, end);
+      this.#held.add(end);
+      signal?.addEventListener("abort", end);
     });
   }
 
   #release() {
-    for (const done of this.#held) done();
-    this.#held.clear();
+    for (const end of this.#held) end();
   }
 
   /** The beginning of a URL that needs cookies of its own, if they were not asked for lately. */

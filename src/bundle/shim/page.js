@@ -105,6 +105,7 @@ export class Page {
     if (!needed || this.#answered || !this.#announce()) return this.#banner.hide();
     this.#banner.show(isSignedOut ? SIGNED_OUT : TROUBLED, {
       prepare: (link) => this.#lead(link),
+      leave: () => this.#keep(),
       dismiss: () => this.#dismiss(),
     });
   }
@@ -137,7 +138,6 @@ export class Page {
   }
 
   #lead(link) {
-    this.#keep();
     link.href = this.#loginUrl();
     link.target = this.#isApart() ? "_blank" : "";
     link.rel = "noopener";

@@ -87,7 +87,7 @@ async function reasonFor(began, { url, signal }, cookies) {
   }
   if (reason === "retry" || reason === "") return reason;
   cookies.refuse();
-  await unlessAborted(cookies.hold(), signal);
+  await unlessAborted(cookies.hold(signal), signal);
   reason = cookies.explain(began, url);
   return reason === "renew" ? "later" : reason;
 }

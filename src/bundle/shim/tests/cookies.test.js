@@ -186,6 +186,7 @@ test("a service in trouble is asked more and more seldom, and as it says", async
     await world.pass(SECOND);
     if (cookies.untilDue() === 0) cookies.renew();
   }
+  await settled();
   assert.ok(world.posts.length < 20, `${world.posts.length} in five minutes`);
   assert.equal(cookies.state, "unknown");
   assert.ok(cookies.trouble > 200 * SECOND);

@@ -134,6 +134,21 @@ test("a refused read brings the banner, whose link comes back to this page", asy
   assert.equal(page.banner(), undefined, "it stays dismissed");
 });
 
+test("the view is kept when somebody goes to sign-in, and not before", async () => {
+  for (const [how, kept] of [["pointerdown", false], ["focus", false], ["click", true], ["auxclick", true], ["signIn", true]]) {
+    const world = new World();
+    world.service = nobody;
+    const page = open(world, { cookie: LEDGER });
+    await page.read(FILE);
+    await settled();
+    const [, link] = page.banner();
+    assert.equal(page.items.size, 0, "the banner alone keeps nothing");
+    if (how === "signIn") page.hook.signIn();
+    else link.dispatchEvent(new Event(how));
+    assert.equal(page.items.has("edgemint.fragment"), kept, how);
+  }
+});
+
 test("while signed out the tab asks every few seconds, more and more seldom, and not while hidden", async () => {
   const world = new World();
   const { service } = world;

@@ -328,6 +328,31 @@ test("refused reads wait longer when signing in takes long, and end with it", as
   await assert.rejects(stopped, { name: "AbortError" });
 });
 
+test("who waits no longer leaves no timer behind", async () => {
+  const world = new World();
+  const { service } = world;
+  world.service = () => problem(401, "not-signed-in");
+  const { read, cookies } = world.thread({ leads: true });
+  await read(FILE);
+  await world.pass(60 * SECOND);
+  const before = world.timers;
+  const stop = new AbortController();
+  const reads = Array.from({ length: 20 }, (_, number) => read(FILE + number, number < 10 ? { signal: stop.signal } : {}));
+  const ends = Promise.allSettled(reads);
+  await settled();
+  assert.equal(world.timers, before + 20);
+  stop.abort();
+  await settled();
+  assert.equal(world.timers, before + 10, "aborted");
+  await assert.rejects(read(FILE, { signal: stop.signal }), { name: "AbortError" });
+  assert.equal(world.timers, before + 10, "aborted before");
+  world.service = service;
+  cookies.renew();
+  await world.pass(SECOND);
+  assert.equal(world.timers, before, "released");
+  assert.deepEqual((await ends).slice(10).map(({ value }) => value.status), Array(10).fill(200));
+});
+
 test("an aborted read ends at once, also while it waits for cookies", async () => {
   const world = new World();
   world.service = () => new Promise(() => {});

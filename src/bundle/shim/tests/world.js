@@ -43,6 +43,11 @@ export class World {
     },
   };
 
+  /** How many timers run. */
+  get timers() {
+    return this.#timers.length;
+  }
+
   /** Lets time go by, timer by timer. */
   async pass(milliseconds) {
     const until = this.steady + milliseconds;
