@@ -1,15 +1,25 @@
-// The part of the address after `#`: it never reaches a server, and a form of a login page loses it.
+// The part of the address that sign-in cannot bring back. What stands after `#` never reaches a server, and a
+// form of a login page loses it; and a query may be too long to be sent along.
 
 const KEPT = "edgemint.fragment";
 const LONGEST_AGE = 15 * 60_000;
 /** In characters. A view of a viewer has a few thousand. */
 const LONGEST = 200_000;
+/** How much of an address sign-in takes along, in bytes as they are sent; the service takes 4096. */
+const LONGEST_BACK = 3000;
 
-/** Keeps it in this tab for whoever comes back to this page within a quarter of an hour. */
+/** Where sign-in leads back to: path and query, or the path alone, and at worst to the front page. */
+export function wayBack({ pathname, search }) {
+  return [pathname + search, pathname].find((way) => encodeURIComponent(way).length <= LONGEST_BACK) ?? "/";
+}
+
+/** Keeps what that leaves out in this tab, for whoever comes back there within a quarter of an hour. */
 export function keepFragment({ location, sessionStorage }, now) {
-  const { hash } = location;
-  if (hash.length < 2 || hash.length > LONGEST) return;
-  sessionStorage.setItem(KEPT, JSON.stringify({ page: page(location), hash, at: now }));
+  const back = wayBack(location);
+  const whole = page(location) + location.hash;
+  const rest = whole.startsWith(back) ? whole.slice(back.length) : "";
+  if (rest.length < 2 || rest.length > LONGEST || !/^[?#]/.test(rest)) return;
+  sessionStorage.setItem(KEPT, JSON.stringify({ page: back, rest, at: now }));
 }
 
 /** Puts it back, unless the page was opened with one; in either case it is kept no longer. */
@@ -20,7 +30,9 @@ export function restoreFragment({ location, history, sessionStorage }, now) {
   if (!old && kept.page !== page(location)) return;
   sessionStorage.removeItem(KEPT);
   if (old || location.hash.length > 1) return;
-  history.replaceState(history.state, "", location.href.split("#")[0] + kept.hash);
+  // An address may end with a mere "?" or "#".
+  const end = kept.rest[0] === "?" ? /[?#].*$/s : /#.*$/s;
+  history.replaceState(history.state, "", location.href.replace(end, "") + kept.rest);
 }
 
 const page = ({ pathname, search }) => pathname + search;
@@ -28,7 +40,7 @@ const page = ({ pathname, search }) => pathname + search;
 function parse(text) {
   try {
     const kept = JSON.parse(text);
-    return typeof kept?.hash === "string" && kept.hash[0] === "#" ? kept : null;
+    return typeof kept?.rest === "string" && /^[?#]/.test(kept.rest) ? kept : null;
   } catch {
     return null;
   }

@@ -1,7 +1,7 @@
 // What only a page does: renews in time, says when sign-in is needed, and goes there and back.
 
 import { Banner } from "./banner.js";
-import { keepFragment } from "./fragment.js";
+import { keepFragment, wayBack } from "./fragment.js";
 import { makeHook } from "./hook.js";
 
 const FIRST_WAIT = 5000;
@@ -127,8 +127,7 @@ export class Page {
 
   /** Sign-in leads back to paths of the service alone. */
   #loginUrl() {
-    const { pathname, search } = this.#scope.location;
-    const back = this.#site ? "/session" : pathname + search;
+    const back = this.#site ? "/session" : wayBack(this.#scope.location);
     return `${this.#site || this.#scope.origin}/session/login?return_to=${encodeURIComponent(back)}`;
   }
 
@@ -150,6 +149,7 @@ export class Page {
   }
 
   #keep() {
+    if (this.#isApart()) return;
     try {
       keepFragment(this.#scope, this.#time.now());
     } catch {

@@ -127,7 +127,7 @@ test("a refused read brings the banner, whose link comes back to this page", asy
   page.scope.location.search = "";
   link.dispatchEvent(new Event("click"));
   assert.equal(link.href, `${SITE}/session/login?return_to=%2Fv%2F`);
-  assert.equal(JSON.parse(page.items.get("edgemint.fragment")).hash, "#!{}");
+  assert.equal(JSON.parse(page.items.get("edgemint.fragment")).rest, "#!{}");
   button.dispatchEvent(new Event("click"));
   assert.equal(page.banner(), undefined);
   assert.equal((await page.read(FILE)).status, 503);
@@ -262,13 +262,28 @@ test("a bundle of another host signs in in a tab of its own, and leads nowhere e
   assert.deepEqual([link.target, link.rel], ["_blank", "noopener"]);
 });
 
+test("an address that is too long for sign-in leads back to its path, and keeps the rest", async () => {
+  const world = new World();
+  world.service = nobody;
+  const page = open(world, { cookie: LEDGER });
+  page.scope.location.search = `?state=${"x".repeat(4000)}`;
+  await page.read(FILE);
+  const [, link] = page.banner();
+  link.dispatchEvent(new Event("click"));
+  assert.equal(link.href, `${SITE}/session/login?return_to=%2Fv%2F`);
+  assert.equal(JSON.parse(page.items.get("edgemint.fragment")).rest, `${page.scope.location.search}#!{}`);
+});
+
 test("a page in a frame signs in in a tab of its own", async () => {
   const world = new World();
   world.service = nobody;
   const page = open(world, { framed: true });
   await page.read(FILE);
   await settled();
-  assert.equal(page.banner()[1].target, "_blank");
+  const [, link] = page.banner();
+  assert.equal(link.target, "_blank");
+  link.dispatchEvent(new Event("click"));
+  assert.equal(page.items.size, 0, "this tab goes nowhere");
 });
 
 test("the hook renews, and a viewer's own name for it stays", async () => {
