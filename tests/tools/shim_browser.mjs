@@ -12,7 +12,7 @@ const VIEW = '#!{"layers":[{"name":"neurons & more"}]}';
 const COLD = 2500; // a life of cookies that a test can wait for
 
 async function main() {
-  const walks = [oneQuestion, everyRoad, everyRead, twoTabs, withoutLocks, xhrAgain, imagesAgain, signIn, elsewhere, serviceWorker];
+  const walks = [oneQuestion, everyRoad, everyRead, twoTabs, withoutLocks, xhrAgain, imagesAgain, signIn, elsewhere, serviceWorker, noServiceWorker];
   const wanted = walks.filter(({ name }) => !process.argv[2] || name === process.argv[2]);
   const browser = await launch();
   try {
@@ -71,6 +71,8 @@ async function everyRead(site, context) {
     outcome.omit = await of(fetch(`${data}/omit`, { credentials: "omit" }));
     outcome.frozen = await of(fetch(`${data}/frozen`, Object.freeze({ cache: "no-store" })));
     const init = new Request(`${data}/x`, { method: "HEAD" });
+    const settings = { url: `${data}/settings`, method: "HEAD", headers: { range: "bytes=0-3" } };
+    outcome.settings = await fetch(settings.url, settings).then(async (answer) => [answer.status, (await answer.text()).length]);
     outcome.asInit = await of(fetch(`${data}/as-init`, init));
     const stop = new AbortController();
     const stopped = fetch(`${data}/aborted`, { signal: stop.signal });
@@ -80,7 +82,7 @@ async function everyRead(site, context) {
     outcome.body = await of(fetch("/session/cookies", { method: "POST", body: new Blob(["x"]).stream(), duplex: "half" }).catch((error) => error));
     return outcome;
   }, site.data);
-  assert.deepEqual({ ...seen, body: undefined }, { request: 200, url: 200, omit: 403, frozen: 200, asInit: 200, aborted: "AbortError", nonsense: "TypeError", body: undefined });
+  assert.deepEqual({ ...seen, body: undefined }, { request: 200, url: 200, omit: 403, frozen: 200, settings: [200, 0], asInit: 200, aborted: "AbortError", nonsense: "TypeError", body: undefined });
 }
 
 /** The page and two workers lose their cookies in the middle of hundreds of reads. */
@@ -300,6 +302,18 @@ async function serviceWorker(site, context) {
   assert.ok(site.publicReads.every(({ cookie }) => cookie === ""));
   assert.ok(site.posts <= 2);
   await removed(site, context, page);
+}
+
+/** Where the service worker's script cannot be had, pages and their workers read by themselves. */
+async function noServiceWorker(site, context) {
+  site.hasWorker = false;
+  await context.addCookies([{ name: "login", value: "yes", url: site.viewer }]);
+  const page = await context.newPage();
+  await page.goto(`${site.viewer}/beside.html`);
+  const urls = [`${site.data}/a`, `${site.public}/a`];
+  assert.deepEqual(await fetchAll(page, urls), [[200, "private"], [200, "public"]]);
+  assert.deepEqual(await inWorker(page, "/classic.js", "classic", urls), [[200, "private"], [200, "public"]]);
+  assert.equal(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length), 0);
 }
 
 /** By a page that wants none, and by itself, where no page has a shim any more. */

@@ -33,8 +33,13 @@ function place(scope, config, time, page) {
  * browser may lack them or refuse this one. Workers cannot know; to read by both does no harm.
  */
 function isControlled({ navigator, origin }, config) {
-  const script = wantedWorker(config) && navigator?.serviceWorker?.controller?.scriptURL;
-  return Boolean(script) && script === origin + config.worker;
+  if (!wantedWorker(config)) return false;
+  try {
+    return navigator?.serviceWorker?.controller?.scriptURL === origin + config.worker;
+  } catch {
+    // In a sandboxed frame, a look at them is an error already.
+    return false;
+  }
 }
 
 const isServiceWorker = (scope) => typeof scope.ServiceWorkerGlobalScope === "function" && scope instanceof scope.ServiceWorkerGlobalScope;

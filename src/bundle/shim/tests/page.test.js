@@ -214,6 +214,34 @@ test("a session that cannot be checked brings a banner only when that lasts", as
   assert.match(page.banner()[0].textContent, /keeps trying/);
 });
 
+test("a host that does not take its handoff brings a banner when that lasts, which stays dismissed and goes by itself", async () => {
+  const world = new World();
+  let isGood = false;
+  world.service = ({ url }) => {
+    if (!url.startsWith(SITE)) return isGood ? world.issue(3600, 2880) : new Response("", { status: 503 });
+    return Response.json({ expires_in: 3600, refresh_in: 2880, handoffs: [{ url: "https://data.example.org/session/handoff", token: "t" }] });
+  };
+  for (const dismissed of [false, true]) {
+    isGood = false;
+    world.letsIn = 0;
+    const page = open(world, { cookie: LEDGER });
+    await world.pass(SECOND);
+    assert.equal((await page.read(FILE)).status, 503);
+    assert.equal(page.banner(), undefined);
+    await world.pass(60 * SECOND);
+    assert.match(page.banner()[0].textContent, /keeps trying/);
+    if (dismissed) page.banner()[2].dispatchEvent(new Event("click"));
+    await world.pass(60 * SECOND);
+    assert.equal(page.banner() === undefined, dismissed);
+    isGood = true;
+    await world.pass(60 * SECOND);
+    assert.equal(page.banner(), undefined);
+    assert.equal((await page.read(FILE)).status, 200);
+    assert.equal(page.hook.state, "fresh");
+    await world.pass(HOUR);
+  }
+});
+
 test("no access brings no banner, and is looked at again by who returns", async () => {
   const world = new World();
   world.service = () => problem(403, "no-access");

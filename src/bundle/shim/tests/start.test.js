@@ -11,7 +11,7 @@ const CONFIG = { site: "", data: [DATA], worker: WORKER };
 async function begin(serviceWorker, { config = CONFIG, isPage = true } = {}) {
   const world = new World();
   const scope = world.scope();
-  scope.navigator.serviceWorker = serviceWorker;
+  Object.defineProperty(scope.navigator, "serviceWorker", { get: typeof serviceWorker === "function" ? serviceWorker : () => serviceWorker });
   scope.sessionStorage = { getItem: () => null, setItem() {}, removeItem() {} };
   scope.location.reload = () => {};
   const native = scope.fetch;
@@ -36,6 +36,9 @@ function container(register, controller = null) {
 const refused = (name) => () => Promise.reject(new DOMException("no", name));
 for (const [what, serviceWorker] of Object.entries({
   "a browser without service workers": undefined,
+  "a sandboxed frame": () => {
+    throw new DOMException("no", "SecurityError");
+  },
   "a worker script that is not there": container(refused("TypeError")),
   "a policy that forbids it": container(refused("SecurityError")),
   "a private window": Object.assign(container(refused("InvalidStateError")), { getRegistration: refused("SecurityError") }),
