@@ -167,6 +167,8 @@ export class Cookies {
     if (!this.mayAsk() || (this.#probed && this.#probed() < this.#probe)) return "";
     this.#noteProbe({ at: this.#time.now(), pause: this.#probe * 2 });
     this.#threads.tell({ kind: "probe", ...this.#lastProbe() });
+    // What has cookies of its own needs those anew.
+    this.#sets.delete(this.#setOf(url));
     return "renew";
   }
 

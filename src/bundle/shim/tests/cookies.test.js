@@ -383,6 +383,22 @@ test("what did not fit is asked for when it is read, once for all threads", asyn
   assert.equal(world.posts.length, 4);
 });
 
+test("cookies on demand that went away before their time are found out", async () => {
+  const world = new World();
+  const open = crowded(world);
+  const threads = [world.thread({ leads: true }), world.thread()];
+  await threads[0].cookies.renew();
+  await world.pass(SECOND);
+  assert.equal(await statusOf(world, threads[0], `${DATA}lab-b/1`), 200);
+  open.delete("lab-b");
+  await world.pass(3 * SECOND);
+  for (const thread of threads) assert.equal(await statusOf(world, thread, `${DATA}lab-b/2`), 200);
+  assert.equal(world.posts.length, 3);
+  world.edge = () => new Response("", { status: 403 });
+  for (let step = 0; step < 20; step += 1) assert.equal(await statusOf(world, threads[step % 2], `${DATA}lab-b/${step}`), 403);
+  assert.equal(world.posts.length, 3, "a sparse volume asks no more for that");
+});
+
 test("what is refused on demand too is left alone for a while", async () => {
   const world = new World();
   crowded(world);
