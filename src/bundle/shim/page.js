@@ -46,6 +46,8 @@ export class Page {
     this.#cookies.onchange = () => this.#changed();
     for (const type of ["focus", "online", "pageshow"]) this.#scope.addEventListener(type, () => this.#wake());
     document.addEventListener("visibilitychange", () => this.#wake());
+    // Where a browser tells, cookies that somebody has taken away are missed before anything is read.
+    this.#scope.cookieStore?.addEventListener("change", ({ deleted }) => deleted?.length && this.#miss());
     if (this.#hasLedger()) this.#cookies.want();
     else if (!this.#site) this.#cookies.doubt();
   }
@@ -57,6 +59,10 @@ export class Page {
     } catch {
       return false;
     }
+  }
+
+  #miss() {
+    if (this.#cookies.isAlive() && !this.#site && !this.#hasLedger()) this.#cookies.renew();
   }
 
   #wake() {

@@ -103,6 +103,7 @@ async fn work(
 }
 
 async fn cookies(service: &Service) -> Result<Held, String> {
+    let asked = Instant::now();
     let answer = service.cookies(person("Ada")).await;
     if answer.status() != 200 {
         return Err(format!("cookies: {}", answer.status()));
@@ -114,8 +115,8 @@ async fn cookies(service: &Service) -> Result<Held, String> {
     let body = answer.text().await.unwrap();
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     let seconds = body["expires_in"].as_u64().unwrap();
-    // The last second is the clock's.
-    let until = Instant::now() + Duration::from_secs(seconds.saturating_sub(1));
+    // The service counted from a second that had begun when it was asked; and a read takes a moment.
+    let until = asked + Duration::from_secs(seconds.saturating_sub(2));
     Ok(Held { cookies, until })
 }
 

@@ -16,7 +16,7 @@ function element(name) {
   });
 }
 
-function open(world, { cookie = "", site = "", framed = false, ...browser } = {}) {
+function open(world, { cookie = "", site = "", framed = false, cookieStore, ...browser } = {}) {
   const thread = world.thread({ leads: true, ...browser });
   const document = Object.assign(new EventTarget(), {
     cookie, hidden: false, documentElement: element("html"), createElementNS: (_, name) => element(name),
@@ -25,7 +25,7 @@ function open(world, { cookie = "", site = "", framed = false, ...browser } = {}
   const location = { pathname: "/v/", search: "?a=b&c", hash: "#!{}", href: `${SITE}/v/?a=b&c#!{}`, assign: (url) => went.push(url) };
   const items = new Map();
   const scope = Object.assign(new EventTarget(), {
-    document, location, origin: SITE, open: (...given) => went.push(given),
+    document, location, cookieStore, origin: SITE, open: (...given) => went.push(given),
     sessionStorage: { setItem: (key, value) => items.set(key, value) },
   });
   scope.self = scope;
@@ -68,6 +68,25 @@ test("tabs renew together, by one question", async () => {
   await world.pass(2881 * SECOND);
   assert.equal(world.posts.length, 2);
   assert.ok(tabs.every(({ hook }) => hook.state === "fresh" && hook.expiresIn > 3000));
+});
+
+test("cookies that somebody takes away are missed at once", async () => {
+  const world = new World();
+  const page = open(world, { cookie: LEDGER, cookieStore: new EventTarget() });
+  await world.pass(5 * SECOND);
+  world.service = nobody;
+  const taken = Object.assign(new Event("change"), { deleted: [{ name: "__Host-edgemint-set-0011aabb" }] });
+  page.scope.cookieStore.dispatchEvent(taken);
+  await settled();
+  assert.equal(world.posts.length, 1, "others are still there");
+  page.document.cookie = "a=b";
+  page.scope.cookieStore.dispatchEvent(taken);
+  await settled();
+  assert.equal(world.posts.length, 2);
+  assert.equal(page.hook.state, "signed-out");
+  page.scope.cookieStore.dispatchEvent(taken);
+  await settled();
+  assert.equal(world.posts.length, 2, "what is known is not asked again");
 });
 
 test("who signs out in one tab is signed out in all", async () => {
