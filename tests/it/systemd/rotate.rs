@@ -36,6 +36,8 @@ async fn site(stack: &MiniStack) -> (Site, KeyPairId, KeyGroup, TestEdge) {
         let url = format!("http://{host}.edgemint.localhost:{}", site.port);
         site.config = site.config.replace(&url, &edge.url);
     }
+    let rule = "[[rule]]";
+    site.config = site.config.replacen(rule, &format!("path = \"/lab-a/\"\n{rule}"), 1);
     site.write_config(&site.config);
     (site, first, key_group, edge)
 }
