@@ -1,15 +1,17 @@
 //! Scheme and authority of a site whose URLs a policy may name.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// `https://` and an exact host, or plain `http://` on a name under `localhost`.
 ///
 /// Plain HTTP is for one laptop: RFC 6761 section 6.3 keeps every name under `localhost` on the
 /// loopback interface, so no site on a network can be configured without TLS.
+/// Cloning shares the text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BaseUrl {
-    text: String,
-    host: String,
+    text: Arc<str>,
+    host: Arc<str>,
 }
 
 /// Why a text is not the base URL of a site.
@@ -47,7 +49,7 @@ impl BaseUrl {
         if !is_host_name(host) || port.is_some_and(|port| !is_port(port) || port == own_port) {
             return Err(BaseUrlError::Host(text.to_owned()));
         }
-        let base = Self { text: text.to_owned(), host: host.to_owned() };
+        let base = Self { text: text.into(), host: host.into() };
         if plain && !base.is_loopback_name() {
             return Err(BaseUrlError::PlainHttp(text.to_owned()));
         }
@@ -81,7 +83,7 @@ impl BaseUrl {
     /// Whether the host is `localhost` or under it.
     #[must_use]
     pub fn is_loopback_name(&self) -> bool {
-        self.host == "localhost" || self.host.ends_with(".localhost")
+        &*self.host == "localhost" || self.host.ends_with(".localhost")
     }
 }
 
