@@ -6,24 +6,23 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::Stopping;
 use super::connection::{Activity, Patience, Verdict, Watched};
 use super::request::Peer;
+use super::router::Service;
 use super::router::is_health;
 use super::state::AppState;
-use super::{Stopping, router};
 use crate::config::Limits;
 use crate::telemetry::OPERATION;
 
@@ -58,16 +57,25 @@ pub(super) async fn serve(
     state: AppState,
     stopping: watch::Receiver<Stopping>,
 ) {
-    serve_router(listener, router(state.clone()), state, stopping).await;
+    let service = Service::new(state.clone());
+    let answer = move |request, peer| {
+        let service = service.clone();
+        // What answers is large, and hyper moves it from hand to hand.
+        Box::pin(async move { service.answer(request, peer).await })
+    };
+    serve_with(listener, answer, state, stopping).await;
 }
 
-/// Serves a router until the service stops.
-pub(super) async fn serve_router(
+/// Serves until the service stops what a function answers.
+pub(super) async fn serve_with<A, F>(
     listener: TcpListener,
-    router: Router,
+    answer: A,
     state: AppState,
     mut stopping: watch::Receiver<Stopping>,
-) {
+) where
+    A: Fn(Request<Body>, Peer) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let limits = state.snapshot().config.limits;
     let places = Arc::new(Semaphore::new(limits.connections));
     // Over HTTP/1 a connection has one answer under way. Over HTTP/2 all connections together have no
@@ -96,7 +104,7 @@ pub(super) async fn serve_router(
             continue;
         };
         let connection = Connection {
-            router: router.clone(),
+            answer: answer.clone(),
             peer,
             limits: state.snapshot().config.limits,
             answers: answers.clone(),
@@ -130,8 +138,8 @@ async fn turn_away(mut socket: TcpStream) {
     .await;
 }
 
-struct Connection {
-    router: Router,
+struct Connection<A> {
+    answer: A,
     peer: SocketAddr,
     limits: Limits,
     /// One permit per answer over HTTP/2 that is in work or not yet sent to its end.
@@ -139,35 +147,36 @@ struct Connection {
     closed: watch::Receiver<bool>,
 }
 
-impl Connection {
+impl<A, F> Connection<A>
+where
+    A: Fn(Request<Body>, Peer) -> F,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     async fn run(mut self, socket: TcpStream) {
         // Answers are small and waited for.
         let _ = socket.set_nodelay(true);
-        let activity = Activity::new();
-        let patience = Patience {
+        let activity = Activity::new(Patience {
             head: self.limits.header_timeout,
             work: self.limits.body_timeout + self.limits.request_timeout,
             idle: self.limits.idle_timeout,
-        };
+        });
         let socket = TokioIo::new(Watched { socket, activity: activity.clone() });
         let builder = builder(&self.limits);
-        let router = TowerToHyperService::new(self.router.clone());
         let (account, answers) = (activity.clone(), self.answers.clone());
         let peer = Peer(self.peer.ip());
         let closing = self.closed.clone();
-        let service = service_fn(move |mut request: Request<Incoming>| {
+        let answer = self.answer;
+        let service = service_fn(move |request: Request<Incoming>| {
             let version = request.version();
-            let begun = place_for(&request, &answers).map(|place| {
-                request.extensions_mut().insert(peer);
-                (account.begin(place), router.call(request))
-            });
+            let begun = place_for(&request, &answers)
+                .map(|place| (account.begin(place), answer(request.map(Body::new), peer)));
             let closing = closing.clone();
             async move {
                 let (answering, answer) = match begun {
                     Ok(begun) => begun,
                     Err(status) => return Ok(bare(status)),
                 };
-                let mut response = answer.await?;
+                let mut response = answer.await;
                 // So that nobody sends another request into the end of the connection.
                 if *closing.borrow() && version < Version::HTTP_2 {
                     let value = HeaderValue::from_static("close");
@@ -184,7 +193,7 @@ impl Connection {
         });
         let mut told = false;
         loop {
-            let until = match activity.judge(patience) {
+            let until = match activity.judge() {
                 Verdict::WaitUntil(until) => until,
                 Verdict::Stuck => return,
                 Verdict::Idle if told => return,

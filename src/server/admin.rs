@@ -5,6 +5,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -18,7 +20,12 @@ pub(super) async fn serve(
     stopping: watch::Receiver<Stopping>,
 ) {
     let router = Router::new().route("/metrics", get(metrics)).with_state(state.clone());
-    accept::serve_router(listener, router, state, stopping).await;
+    let router = TowerToHyperService::new(router);
+    let answer = move |request, _| {
+        let answering = router.call(request);
+        async move { answering.await.unwrap_or_else(|impossible| match impossible {}) }
+    };
+    accept::serve_with(listener, answer, state, stopping).await;
 }
 
 async fn metrics(State(state): State<AppState>) -> impl IntoResponse {

@@ -12,7 +12,7 @@ use super::error::ServeError;
 use super::login_session::Renewed;
 use super::pages::Holding;
 use super::record;
-use super::request::{Here, Peer, RequestId, check_site, ledger};
+use super::request::{Here, Peer, Reader, RequestId, check_site, ledger};
 use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
 use crate::access::{Grant, Opened, Refusal, decide};
@@ -56,22 +56,42 @@ impl FromRequestParts<AppState> for Asked {
         let snapshot = state.snapshot();
         let here = parts.extensions.get().cloned();
         let here = here.unwrap_or_else(|| Here::at_the_site(&snapshot.config.site));
-        Ok(Self {
+        let id = parts.extensions.get().cloned().unwrap_or_else(RequestId::random);
+        let peer = parts.extensions.get().copied().unwrap_or_default();
+        let mut asked = Self::new(state, snapshot, here, peer, id);
+        (asked.method, asked.headers) = (parts.method.clone(), parts.headers.clone());
+        Ok(asked)
+    }
+}
+
+impl Asked {
+    /// A request without method and headers yet.
+    pub(super) fn new(
+        state: &AppState,
+        snapshot: Arc<Snapshot>,
+        here: Here,
+        peer: Peer,
+        id: RequestId,
+    ) -> Self {
+        Self {
             state: state.clone(),
             sets_per_answer: snapshot.config.limits.sets_per_answer,
             url: here.url,
             trusted_hops: here.trusted_hops,
             snapshot,
-            method: parts.method.clone(),
-            headers: parts.headers.clone(),
-            id: parts.extensions.get().cloned().unwrap_or_else(RequestId::random),
-            peer: parts.extensions.get().copied().unwrap_or_default(),
+            method: Method::GET,
+            headers: HeaderMap::new(),
+            id,
+            peer,
             now: state.clock().now(),
-        })
+        }
     }
-}
 
-impl Asked {
+    /// For whom an answer is to be written.
+    pub(super) fn reader(&self) -> Reader {
+        Reader::of(&self.headers)
+    }
+
     /// Lets the answer carry no more than so many sets.
     pub(super) fn carry_at_most(&mut self, sets: usize) {
         self.sets_per_answer = self.sets_per_answer.min(sets);

@@ -5,7 +5,6 @@
 //! phase lasts too long: waiting for a request, receiving its head, or not moving while one is
 //! answered.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,9 +32,11 @@ struct Account {
     phase: Phase,
     since: Instant,
     /// When each answer under way last moved.
-    answers: BTreeMap<u64, Instant>,
+    answers: Vec<(u64, Instant)>,
     /// The number of the next answer.
     next: u64,
+    /// When somebody will judge again.
+    judged_at: Instant,
     /// The connection's first bytes, until they tell whether it speaks HTTP/2.
     opening: Vec<u8>,
 }
@@ -54,7 +55,9 @@ pub(super) struct Activity(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     account: Mutex<Account>,
-    /// Rung when a head begins, which is given less time than the wait before it.
+    patience: Patience,
+    /// Rung when a head begins that will have had its time before anybody judges: it is given less than the
+    /// wait before it.
     head_begins: Notify,
     /// Rung when a request's head is complete.
     begins: Notify,
@@ -83,16 +86,18 @@ pub(super) enum Verdict {
 }
 
 impl Activity {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(patience: Patience) -> Self {
         let account = Account {
             phase: Phase::ReceivingHead,
             since: Instant::now(),
-            answers: BTreeMap::new(),
+            answers: Vec::new(),
             next: 0,
+            judged_at: Instant::now(),
             opening: Vec::with_capacity(PREFACE.len()),
         };
         Self(Arc::new(Shared {
             account: Mutex::new(account),
+            patience,
             head_begins: Notify::new(),
             begins: Notify::new(),
         }))
@@ -106,13 +111,13 @@ impl Activity {
         }
     }
 
-    /// Returns when a head begins on a connection that was waiting.
+    /// Returns when a head begins on a connection that was waiting, and [`Self::judge`] is due sooner.
     pub(super) async fn head_begins(&self) {
         self.0.head_begins.notified().await;
     }
 
-    pub(super) fn judge(&self, patience: Patience) -> Verdict {
-        let account = self.account();
+    pub(super) fn judge(&self) -> Verdict {
+        let (mut account, patience) = (self.account(), self.0.patience);
         let (allowed, verdict) = match account.phase {
             Phase::Waiting => (patience.idle, Verdict::Idle),
             // Frames between requests of HTTP/2 are no head.
@@ -121,8 +126,9 @@ impl Activity {
             Phase::Answering => (patience.idle.max(patience.work), Verdict::Stuck),
         };
         // Of several answers, the one that has not moved for longest.
-        let since = account.answers.values().min().copied().unwrap_or(account.since);
+        let since = account.answers.iter().map(|(_, moved)| *moved).min().unwrap_or(account.since);
         let end = since + allowed;
+        account.judged_at = end;
         if Instant::now() >= end { verdict } else { Verdict::WaitUntil(end) }
     }
 
@@ -131,7 +137,7 @@ impl Activity {
         let mut account = self.account();
         let number = account.next;
         account.next += 1;
-        account.answers.insert(number, Instant::now());
+        account.answers.push((number, Instant::now()));
         account.phase = Phase::Answering;
         self.0.begins.notify_waiters();
         Answering { activity: self.clone(), number, _place: place }
@@ -147,7 +153,9 @@ impl Activity {
             Phase::Waiting => {
                 account.phase = Phase::ReceivingHead;
                 account.since = Instant::now();
-                self.0.head_begins.notify_one();
+                if account.since + self.0.patience.head < account.judged_at {
+                    self.0.head_begins.notify_one();
+                }
             }
             // A head that dribbles in does not earn more time; nor do frames of HTTP/2 that arrive
             // while the browser leaves an answer unread. A body has a time limit of its own.
@@ -163,7 +171,7 @@ impl Activity {
         if account.opening != PREFACE && matches!(polled, Poll::Ready(Ok(1..))) {
             let now = Instant::now();
             account.since = now;
-            account.answers.values_mut().for_each(|moved| *moved = now);
+            account.answers.iter_mut().for_each(|(_, moved)| *moved = now);
         }
     }
 
@@ -188,7 +196,9 @@ impl Answering {
     }
 
     fn moved(&self) {
-        if let Some(moved) = self.activity.account().answers.get_mut(&self.number) {
+        let mut account = self.activity.account();
+        let own = account.answers.iter_mut().find(|(number, _)| *number == self.number);
+        if let Some((_, moved)) = own {
             *moved = Instant::now();
         }
     }
@@ -197,7 +207,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         let mut account = self.activity.account();
-        account.answers.remove(&self.number);
+        account.answers.retain(|(number, _)| *number != self.number);
         account.since = Instant::now();
         if account.answers.is_empty() {
             account.phase = Phase::Waiting;

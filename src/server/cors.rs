@@ -17,7 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::error::ServeError;
 use super::handoff;
-use super::request::RequestId;
+use super::request::{Reader, RequestId};
 use super::state::AppState;
 use crate::config::Config;
 use crate::policy::BaseUrl;
@@ -26,12 +26,19 @@ use crate::telemetry::Route;
 /// Seconds that a browser may remember the answer to a preflight.
 const REMEMBERED: HeaderValue = HeaderValue::from_static("600");
 
-/// The request's `Origin`, if it is among `origins`. One that is sent twice is none.
+/// The request's `Origin`, if it is among `origins`.
 pub(super) fn allowed<'h>(headers: &'h HeaderMap, origins: &[BaseUrl]) -> Option<&'h HeaderValue> {
+    origin(headers).filter(|origin| is_among(origin, origins))
+}
+
+/// The request's `Origin`. One that is sent twice is none.
+pub(super) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut sent = headers.get_all(ORIGIN).iter();
-    let (Some(origin), None) = (sent.next(), sent.next()) else { return None };
-    let named = |known: &BaseUrl| origin.as_bytes() == known.as_str().as_bytes();
-    origins.iter().any(named).then_some(origin)
+    sent.next().filter(|_| sent.next().is_none())
+}
+
+fn is_among(origin: &HeaderValue, origins: &[BaseUrl]) -> bool {
+    origins.iter().any(|known| origin.as_bytes() == known.as_str().as_bytes())
 }
 
 /// `OPTIONS`: may a script of another origin ask this?
@@ -51,7 +58,7 @@ pub(super) async fn preflight<const METHODS: usize, B>(
         };
     if let Some(error) = refused {
         let id = request.extensions().get().cloned().unwrap_or_else(RequestId::random);
-        return error.into_answer(headers, &id);
+        return error.into_answer(Reader::of(headers), &id);
     }
     let answer = [
         (ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods)),
@@ -62,14 +69,19 @@ pub(super) async fn preflight<const METHODS: usize, B>(
 }
 
 /// Lets the script that asked read the answer, if it may.
-pub(super) fn allow(asked: &HeaderMap, config: &Config, route: Route, answer: &mut HeaderMap) {
+pub(super) fn allow(
+    asked: Option<&HeaderValue>,
+    config: &Config,
+    route: Route,
+    answer: &mut HeaderMap,
+) {
     let origins = match route {
         Route::Session | Route::Cookies => &config.cors.origins,
         Route::Handoff => &handoff::origins(config),
         _ => return,
     };
     answer.append(VARY, HeaderValue::from_static("Origin"));
-    let Some(origin) = allowed(asked, origins) else { return };
+    let Some(origin) = asked.filter(|origin| is_among(origin, origins)) else { return };
     answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     let exposed = HeaderValue::from_static("Retry-After, X-Request-Id");

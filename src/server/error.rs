@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::handoff::HandoffRefusal;
 use super::pages;
-use super::request::{RequestId, is_navigation};
+use super::request::{Reader, RequestId};
 use super::return_to::LeadsElsewhere;
 use super::sign_in_error::{SignInError, SignInReason};
 use super::snapshot::NotSigning;
@@ -141,9 +141,9 @@ impl ServeError {
         self.problem().status
     }
 
-    pub(super) fn into_answer(self, headers: &HeaderMap, id: &RequestId) -> Response {
+    pub(super) fn into_answer(self, reader: Reader, id: &RequestId) -> Response {
         let problem = self.problem();
-        let mut response = if is_navigation(headers) {
+        let mut response = if reader == Reader::Person {
             let again = self.sign_in_link(problem.status);
             let again = again.as_deref();
             pages::problem(problem.title, &problem.detail, problem.status, again, id)

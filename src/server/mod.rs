@@ -54,7 +54,8 @@ use tokio::sync::{Notify, watch};
 
 pub use self::follow::Follower;
 pub use self::follow_bundles::BundleFollower;
-pub use self::router::router;
+pub use self::request::Peer;
+pub use self::router::Service;
 pub use self::secrets::{SecretError, SecretProblem, Secrets};
 pub use self::snapshot::{NotSigning, Snapshot};
 pub use self::state::AppState;

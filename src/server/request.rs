@@ -14,7 +14,9 @@ use crate::policy::BaseUrl;
 
 /// The number by which the log and an answer speak of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RequestId(String);
+pub(super) struct RequestId([u8; 16]);
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl RequestId {
     /// Returns a new number.
@@ -23,19 +25,24 @@ impl RequestId {
         let mut bytes = [0; 8];
         // Without random numbers the requests share a number, which harms nobody.
         let _ = SystemRandom::new().fill(&mut bytes);
-        Self(format!("{:016x}", u64::from_be_bytes(bytes)))
+        let mut digits = [b'0'; 16];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+            let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+            pair.copy_from_slice(&[high, low]);
+        }
+        Self(digits)
     }
 
     /// Returns the number's text.
     #[must_use]
     pub(super) fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -60,7 +67,7 @@ impl Here {
 
 /// The address of the connection's other end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) IpAddr);
+pub struct Peer(pub IpAddr);
 
 /// The loopback address: nobody's, for a router that is driven without a connection.
 impl Default for Peer {
@@ -71,6 +78,21 @@ impl Default for Peer {
 
 fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// For whom an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Who waits for a page.
+    Person,
+    /// A script, or another program.
+    Program,
+}
+
+impl Reader {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        if is_navigation(headers) { Self::Person } else { Self::Program }
+    }
 }
 
 /// Whether a person waits for a page, as opposed to a script for data.

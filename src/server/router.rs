@@ -1,21 +1,27 @@
 //! Paths to handlers, and what every request passes first.
 
 use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 
+use super::asked::Asked;
 use super::error::ServeError;
 use super::harden;
-use super::request::{Here, Peer, RequestId, check_site};
-use super::snapshot::NotSigning;
+use super::request::{Here, Peer, Reader, RequestId, check_site};
+use super::snapshot::{NotSigning, Snapshot};
 use super::state::AppState;
 use super::throttle::TooMany;
 use super::{cors, handoff, record, session, shim, sign_in, verify, viewer};
@@ -25,8 +31,15 @@ use crate::cookies::sealed::MAX_SEALED;
 use crate::policy::BaseUrl;
 use crate::telemetry::Route;
 
-/// Returns the service as a router, ready for a connection or a test.
-pub fn router(state: AppState) -> Router {
+/// The service, ready for a connection or a test. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Service {
+    state: AppState,
+    session: TowerToHyperService<Router>,
+}
+
+/// Paths of the service's own; every other one is the viewer's.
+fn session(state: AppState) -> Router {
     Router::new()
         .route(
             "/session",
@@ -52,8 +65,6 @@ pub fn router(state: AppState) -> Router {
         .route("/session/{*rest}", axum::routing::any(nothing))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
-        .fallback(viewer::serve)
-        .layer(from_fn_with_state(state.clone(), pass))
         .with_state(state)
 }
 
@@ -96,66 +107,106 @@ async fn not_allowed<const N: usize>(request: Request) -> Response {
 
 fn refuse(error: ServeError, request: &Request) -> Response {
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::random);
-    error.into_answer(request.headers(), &id)
+    error.into_answer(Reader::of(request.headers()), &id)
 }
 
-/// What every request passes: its number, the limits, the host's name.
-async fn pass(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::random();
-    let route = route_of(request.uri().path());
-    request.extensions_mut().insert(id.clone());
-    let headers = request.headers().clone();
-    let mut response = match limited(&state, request, next, route, &id).await {
-        Ok(response) => response,
-        Err(error) => error.into_answer(&headers, &id),
-    };
-    state.metrics().answered(route, response.status().as_u16());
-    let config = &state.snapshot().config;
-    cors::allow(&headers, config, route, response.headers_mut());
-    if response.status() == StatusCode::UNAUTHORIZED && config.fronts.believe_bearer_tokens() {
-        let challenge = HeaderValue::from_static("Bearer");
-        response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(challenge);
+impl Service {
+    /// Makes the service.
+    #[must_use]
+    pub fn new(state: AppState) -> Self {
+        Self { session: TowerToHyperService::new(session(state.clone())), state }
     }
-    harden::answer(&config.site, route, &id, response.headers_mut());
-    response
+
+    /// Answers a request. What every request passes stands here: its number, the limits, the host's name.
+    pub async fn answer(&self, request: Request, peer: Peer) -> Response {
+        let id = RequestId::random();
+        let route = route_of(request.uri().path());
+        let (reader, origin) =
+            (Reader::of(request.headers()), cors::origin(request.headers()).cloned());
+        let snapshot = self.state.snapshot();
+        let mut response = match self.limited(request, peer, &snapshot, route, &id).await {
+            Ok(response) => response,
+            Err(error) => error.into_answer(reader, &id),
+        };
+        self.state.metrics().answered(route, response.status().as_u16());
+        let config = &snapshot.config;
+        cors::allow(origin.as_ref(), config, route, response.headers_mut());
+        if response.status() == StatusCode::UNAUTHORIZED && config.fronts.believe_bearer_tokens() {
+            let challenge = HeaderValue::from_static("Bearer");
+            response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(challenge);
+        }
+        harden::answer(&config.site, route, &id, response.headers_mut());
+        response
+    }
+
+    async fn limited(
+        &self,
+        request: Request,
+        peer: Peer,
+        snapshot: &Arc<Snapshot>,
+        route: Route,
+        id: &RequestId,
+    ) -> Result<Response, ServeError> {
+        let state = &self.state;
+        if route == Route::Health {
+            // Asked by address.
+            return Ok(self.routed(request).await);
+        }
+        let limits = &snapshot.config.limits;
+        let here = asked_at(&request, &snapshot.config)?;
+        match (here.is_data_host, handoff::is_handoff(request.uri().path())) {
+            (true, false) => return Err(ServeError::DataHost),
+            (false, true) => return Err(ServeError::NotFound),
+            _ => {}
+        }
+        if costs_something(route) && request.method() != Method::OPTIONS {
+            let address = address(&request, peer, here.trusted_hops);
+            // What other sites make browsers ask is refused, and must not use up what people may ask.
+            let own = is_own(&request, &here, &snapshot.config);
+            let counted = state.throttle().address(address, own, limits, state.clock().now());
+            counted.inspect_err(|too_many| turned_away(state, id, too_many, address))?;
+        }
+        let wanted = if route == Route::Handoff { MAX_SEALED } else { 0 };
+        let request = read_body(request, wanted, limits.body_bytes, limits.body_timeout).await?;
+        let _admitted = state.admit(limits.requests).ok_or(ServeError::Busy)?;
+        let answer = pin!(self.dispatch(request, snapshot.clone(), here, peer, route, id));
+        tokio::time::timeout(limits.request_timeout, answer).await.map_err(|_| ServeError::Timeout)
+    }
+
+    async fn dispatch(
+        &self,
+        mut request: Request,
+        snapshot: Arc<Snapshot>,
+        here: Here,
+        peer: Peer,
+        route: Route,
+        id: &RequestId,
+    ) -> Response {
+        if route == Route::Bundle {
+            let (Parts { uri, method, headers, .. }, _) = request.into_parts();
+            let mut asked = Asked::new(&self.state, snapshot, here, peer, id.clone());
+            (asked.method, asked.headers) = (method, headers);
+            return viewer::serve(asked, &uri).await;
+        }
+        everyone_has_arrived().await;
+        request.extensions_mut().insert(here);
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(id.clone());
+        self.routed(request).await
+    }
+
+    async fn routed(&self, request: Request) -> Response {
+        match self.session.call(request).await {
+            Ok(response) => response,
+            Err(impossible) => match impossible {},
+        }
+    }
 }
 
-async fn limited(
-    state: &AppState,
-    request: Request,
-    next: Next,
-    route: Route,
-    id: &RequestId,
-) -> Result<Response, ServeError> {
-    if route == Route::Health {
-        // Asked by address.
-        return Ok(next.run(request).await);
-    }
-    let snapshot = state.snapshot();
-    let limits = &snapshot.config.limits;
-    let here = asked_at(&request, &snapshot.config)?;
-    match (here.is_data_host, handoff::is_handoff(request.uri().path())) {
-        (true, false) => return Err(ServeError::DataHost),
-        (false, true) => return Err(ServeError::NotFound),
-        _ => {}
-    }
-    if costs_something(route) && request.method() != Method::OPTIONS {
-        let address = address(&request, here.trusted_hops);
-        // What other sites make browsers ask is refused, and must not use up what people may ask.
-        let own = is_own(&request, &here, &snapshot.config);
-        let counted = state.throttle().address(address, own, limits, state.clock().now());
-        counted.inspect_err(|too_many| turned_away(state, id, too_many, address))?;
-    }
-    let wanted = if route == Route::Handoff { MAX_SEALED } else { 0 };
-    let mut request = read_body(request, wanted, limits.body_bytes, limits.body_timeout).await?;
-    request.extensions_mut().insert(here);
-    let _admitted = state.admit(limits.requests).ok_or(ServeError::Busy)?;
-    // Everyone who has arrived takes a place, or is turned away, before the costly part of anyone's
-    // work begins. Else those who wait would do so unseen, and the longer the more they are.
+/// Everyone who has arrived takes a place, or is turned away, before the costly part of anyone's work begins.
+/// Else those who wait would do so unseen, and the longer the more they are.
+pub(super) async fn everyone_has_arrived() {
     tokio::task::yield_now().await;
-    tokio::time::timeout(limits.request_timeout, next.run(request))
-        .await
-        .map_err(|_| ServeError::Timeout)
 }
 
 /// What is limited per address. nginx asks `/session/verify` for everybody, and the bundle is files.
@@ -164,8 +215,7 @@ const fn costs_something(route: Route) -> bool {
 }
 
 /// The browser's address, or where no proxy tells it, that of the connection.
-fn address(request: &Request, trusted_hops: u8) -> IpAddr {
-    let Peer(peer) = request.extensions().get().copied().unwrap_or_default();
+fn address(request: &Request, Peer(peer): Peer, trusted_hops: u8) -> IpAddr {
     browser_address(request.headers(), peer, trusted_hops).unwrap_or(peer)
 }
 
@@ -227,6 +277,9 @@ async fn read_body(
     most: usize,
     within: Duration,
 ) -> Result<Request, ServeError> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
     let (parts, body) = request.into_parts();
     let reading = tokio::time::timeout(within, count_body(body, wanted, most));
     let kept = reading.await.map_err(|_| ServeError::BodyTimeout)??;

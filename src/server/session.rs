@@ -39,7 +39,7 @@ pub(super) async fn show(asked: Asked) -> Response {
     let shown = match describe(&asked).await {
         // Asking who I am is no attempt at anything, so "nobody" leaves no record.
         Err(nobody) if nobody.is_nobody() => {
-            return nobody.into_answer(&asked.headers, &asked.id);
+            return nobody.into_answer(asked.reader(), &asked.id);
         }
         outcome => outcome,
     };
@@ -245,7 +245,7 @@ pub(super) fn answer(asked: &Asked, outcome: Result<Response, ServeError>) -> Re
             if !error.is_of_issuing() {
                 asked.refuse(None, &error);
             }
-            error.into_answer(&asked.headers, &asked.id)
+            error.into_answer(asked.reader(), &asked.id)
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn worker(asked: Asked) -> Response {
     let config = &asked.snapshot.config;
     let wanted = config.viewer.as_ref().is_some_and(|viewer| viewer.shim == Shim::ServiceWorker);
     if !wanted {
-        return ServeError::NotFound.into_answer(&asked.headers, &asked.id);
+        return ServeError::NotFound.into_answer(asked.reader(), &asked.id);
     }
     let mut response = text(shim_config(config).service_worker(), &asked.headers);
     response.headers_mut().insert(WORKER_ALLOWED, HeaderValue::from_static("/"));

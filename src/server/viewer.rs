@@ -1,29 +1,29 @@
 //! Everything else: the viewer bundles, with cookies on their pages.
 
-use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::asked::Asked;
 use super::error::{ServeError, append};
+use super::router::everyone_has_arrived;
 use crate::bundle::{Outcome, Place, RequestParts, respond};
 
 /// Answers a file of the bundle. Pages carry cookies as the ledger asks; scripts and images never do,
 /// so that they can be cached.
-pub(super) async fn serve(asked: Asked, request: Request) -> Response {
-    let refuse = |error: ServeError| error.into_answer(&asked.headers, &asked.id);
-    let (parts, _) = request.into_parts();
-    if let Some(path) = data_path(&asked, parts.uri.path()) {
+pub(super) async fn serve(asked: Asked, uri: &Uri) -> Response {
+    let refuse = |error: ServeError| error.into_answer(asked.reader(), &asked.id);
+    if let Some(path) = data_path(&asked, uri.path()) {
         return refuse(ServeError::DataHere(path));
     }
     let host = asked.public_url().host();
-    let (bundle, path) = match asked.snapshot.bundles.find(host, parts.uri.path()) {
+    let (bundle, path) = match asked.snapshot.bundles.find(host, uri.path()) {
         Some(Place::Within(bundle, path)) => (bundle, path),
-        Some(Place::Slash(path)) => return onward(path, parts.uri.query()),
+        Some(Place::Slash(path)) => return onward(path, uri.query()),
         Some(Place::Unread) => return refuse(ServeError::BundleUnread),
         None => return refuse(ServeError::NotFound),
     };
-    let outcome = respond(bundle, &RequestParts { path, ..RequestParts::from(&parts) });
+    let request = RequestParts { method: &asked.method, path, headers: &asked.headers };
+    let outcome = respond(bundle, &request);
     match outcome {
         Outcome::NotFound => refuse(ServeError::NotFound),
         Outcome::MethodNotAllowed => refuse(ServeError::Method("GET, HEAD")),
@@ -60,13 +60,14 @@ async fn page(asked: &Asked, mut response: Response) -> Response {
     if !asked.may_carry_lines() {
         return response;
     }
+    everyone_has_arrived().await;
     let lines = match asked.lines_for_page().await {
         Ok(lines) => lines,
         Err(error) => {
             asked.refuse(None, &error);
             // The viewer is public: what cannot be judged just now costs the cookies, not the page.
             if !error.is_outage_of_sign_in() {
-                return error.into_answer(&asked.headers, &asked.id);
+                return error.into_answer(asked.reader(), &asked.id);
             }
             None
         }

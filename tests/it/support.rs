@@ -1,27 +1,26 @@
-//! The service as tests drive it: the real router and the real configuration, a clock that stands
+//! The service as tests drive it: the real service and the real configuration, a clock that stands
 //! still, and keys that need no network.
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
 use edgemint::authn::{FetchError, Fetcher};
 use edgemint::clock::{Clock, EpochSeconds, FixedClock, SystemClock};
 use edgemint::config::Environment;
 use edgemint::demo::people::{PEOPLE, Person};
 use edgemint::demo::tokens::{AccessTokenFacts, AccessTokenSigner, ClaimsHeader, ClaimsSigner};
 use edgemint::keystore::Folder;
-use edgemint::server::{AppState, Snapshot, router};
+use edgemint::server::{AppState, Peer, Service, Snapshot};
 use edgemint::signing::{KeyKind, generate_pem};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
-use tower::ServiceExt as _;
 
 pub(crate) const NOW: EpochSeconds = EpochSeconds(1_767_290_400);
 pub(crate) const ARN: &str =
@@ -147,12 +146,8 @@ impl App {
         Snapshot::load(&folder.path().join("edgemint.toml"), &Environment::default())
     }
 
-    pub(crate) fn router(&self) -> Router {
-        router(self.state.clone())
-    }
-
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router().oneshot(request).await.unwrap();
+        let response = ask(&self.state, request).await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
         Answer { status: parts.status, headers: parts.headers, body }
@@ -289,4 +284,9 @@ impl Fetcher for KeySource {
             known.get(url).map(|text| text.clone().into_bytes()).ok_or(FetchError::NotFound(404))
         })
     }
+}
+
+/// What the service answers to somebody on this machine.
+pub(crate) async fn ask(state: &AppState, request: Request<Body>) -> Response<Body> {
+    Service::new(state.clone()).answer(request, Peer(Ipv4Addr::LOCALHOST.into())).await
 }

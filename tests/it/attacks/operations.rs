@@ -10,13 +10,12 @@ use axum::http::Method;
 use edgemint::authn::Fetcher;
 use edgemint::clock::{Clock, EpochSeconds, SystemClock};
 use edgemint::keystore::Folder;
-use edgemint::server::{AppState, router};
+use edgemint::server::AppState;
 use serde_json::json;
-use tower::ServiceExt as _;
 
 use super::{Log, NAVIGATES, Service, ada, nobody, unlimited};
 use crate::process::Site;
-use crate::support::{ARN, App, CLIENT, CONFIG, ISSUER, NOW, bare, person};
+use crate::support::{ARN, App, CLIENT, CONFIG, ISSUER, NOW, ask, bare, person};
 use crate::tools::openssl;
 
 /// A clock that anybody may set.
@@ -35,14 +34,11 @@ async fn case_54_a_clock_that_jumps_gives_no_cookie_a_longer_life_and_stops_noth
     let clock = Arc::new(Wound(AtomicU64::new(NOW.0)));
     let fetcher: Arc<dyn Fetcher> = app.source.clone();
     let state = AppState::new(App::load(&app.folder).unwrap(), clock.clone(), &fetcher);
-    let ask = async || {
+    let issue = async || {
         let request = bare(Method::POST, "/session/cookies")
             .header("x-amzn-oidc-data", app.claims_token(person("Ada")))
             .header("x-amzn-oidc-accesstoken", app.access_token(person("Ada")));
-        router(state.clone())
-            .oneshot(request.body(axum::body::Body::empty()).unwrap())
-            .await
-            .unwrap()
+        ask(&state, request.body(axum::body::Body::empty()).unwrap()).await
     };
     let day = 24 * 3600;
     for (now, status) in [
@@ -58,7 +54,7 @@ async fn case_54_a_clock_that_jumps_gives_no_cookie_a_longer_life_and_stops_noth
         (NOW.0, 200),
     ] {
         clock.0.store(now, Ordering::Relaxed);
-        let answer = ask().await;
+        let answer = issue().await;
         // The access token says when it was made, and ends.
         assert_eq!(answer.status(), status, "at {now}");
         let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
@@ -71,7 +67,7 @@ async fn case_54_a_clock_that_jumps_gives_no_cookie_a_longer_life_and_stops_noth
     // A source of keys that was last heard a jump ago is one that is silent.
     clock.0.store(NOW.0 + 2 * day, Ordering::Relaxed);
     let request = bare(Method::GET, "/readyz").body(axum::body::Body::empty()).unwrap();
-    assert_eq!(router(state.clone()).oneshot(request).await.unwrap().status(), 503);
+    assert_eq!(ask(&state, request).await.status(), 503);
 }
 
 /// The program with its log where nothing can be written.

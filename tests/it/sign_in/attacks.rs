@@ -4,6 +4,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use super::world::{Browser, Idp, KEY_ONE, World, parameter, with_parameter};
+use crate::support::ask;
 
 async fn refused(browser: &mut Browser, path: &str, status: StatusCode) {
     let answer = browser.come_back(path).await;
@@ -365,7 +366,6 @@ async fn a_session_of_one_host_is_nothing_at_another() {
     let state = world.reload();
     let mut request = browser.request(Method::POST, "/session/cookies", &[]);
     request.headers_mut().insert("host", "other.edgemint.localhost:8080".parse().unwrap());
-    let answer =
-        tower::ServiceExt::oneshot(edgemint::server::router(state), request).await.unwrap();
+    let answer = ask(&state, request).await;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
 }

@@ -2,11 +2,10 @@
 
 use axum::http::{Method, StatusCode};
 use edgemint::clock::Clock as _;
-use edgemint::server::router;
 use serde_json::json;
-use tower::ServiceExt as _;
 
 use super::world::{KEY_ONE, World};
+use crate::support::ask;
 
 /// Seconds after which a session is due to be rechecked.
 const RECHECK: u64 = 900;
@@ -49,11 +48,12 @@ async fn tabs_that_renew_at_once_share_one_refresh_and_nobody_is_signed_out() {
     let headers = [("sec-fetch-mode", "cors"), ("sec-fetch-site", "same-origin")];
     let tabs = (0..10).map(|_| {
         let request = browser.request(Method::POST, "/session/cookies", &headers);
-        tokio::spawn(router(browser.state.clone()).oneshot(request))
+        let state = browser.state.clone();
+        tokio::spawn(async move { ask(&state, request).await })
     });
     let mut answers = Vec::new();
     for tab in tabs.collect::<Vec<_>>() {
-        answers.push(tab.await.unwrap().unwrap());
+        answers.push(tab.await.unwrap());
     }
     let mut first = None;
     for answer in answers {

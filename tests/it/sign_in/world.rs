@@ -9,14 +9,13 @@ use edgemint::authn::{Fetcher, HttpFetcher, Reach};
 use edgemint::clock::{Clock as _, FixedClock, SystemClock};
 use edgemint::config::Environment;
 use edgemint::keystore::Folder;
-use edgemint::server::{AppState, Snapshot, router};
+use edgemint::server::{AppState, Snapshot};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tower::ServiceExt as _;
 use url::Url;
 
 use crate::jar::Jar;
-use crate::support::{Answer, rsa_pem};
+use crate::support::{Answer, ask, rsa_pem};
 use crate::tools::Tool;
 
 pub(crate) const VIEWER: &str = "http://viewer.edgemint.localhost:8080";
@@ -201,7 +200,7 @@ impl Browser {
         headers: &[(&str, &str)],
     ) -> Answer {
         let request = self.request(method, path, headers);
-        let response = router(self.state.clone()).oneshot(request).await.unwrap();
+        let response = ask(&self.state, request).await;
         self.receive(response).await
     }
 
