@@ -63,6 +63,11 @@ pub(super) fn handoff_mark(
         .to_string()
 }
 
+/// Removal of what shows that.
+pub(super) fn expired_handoff_mark(name: &str, domain: &str, path: &str) -> String {
+    handoff_mark(name, "", domain, path, 0)
+}
+
 /// Removal of a cookie of our own.
 pub(super) fn expired_own(name: &str) -> String {
     own(name, "", 0)

@@ -6,12 +6,15 @@
 //! the token opens nothing. So a script that carries a token elsewhere carries nothing.
 //!
 //! A token may be used more than once within its minute: in the browser that it was made for, by the
-//! person whose cookies that browser has anyway.
+//! person whose cookies that browser has anyway. Signing out removes the cookies beside all tokens, so that
+//! none of before opens anything after.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::attributes::handoff_mark;
+use super::attributes::{expired_handoff_mark, handoff_mark};
 use super::login::Sealing;
 use super::sealed::Nonce;
 use crate::clock::EpochSeconds;
@@ -24,6 +27,13 @@ pub const HANDOFF_LIFETIME: u64 = 60;
 const PURPOSE: &str = "edgemint handoff token";
 
 const MARK_PREFIX: &str = "__Secure-edgemint-handoff-";
+
+/// Hexadecimal digits behind the prefix.
+const MARK_DIGITS: usize = 8;
+
+/// The most marks that are removed at once: twice as many as a person's default limit gives within the
+/// minute that they live.
+const MOST_REMOVED: usize = 128;
 
 /// The path that marks are sent to: that of the handoff, and nothing else.
 const MARK_PATH: &str = "/session/handoff";
@@ -53,8 +63,10 @@ pub enum Errand {
         /// What the browser must show.
         mark: Mark,
     },
-    /// Remove every set that the browser holds there.
+    /// Remove every set that the browser holds there: nothing of that host is open to the person.
     Clear,
+    /// The same, and remove what other tokens need that this browser was given before.
+    SignOut,
 }
 
 /// Random text that a browser holds beside a token.
@@ -87,6 +99,7 @@ struct Content {
     origin: String,
     made: EpochSeconds,
     person: Option<Person>,
+    signed_out: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,13 +121,14 @@ impl Handoff {
     #[must_use]
     pub fn seal(&self, sealing: Sealing<'_>, nonce: Nonce) -> Option<String> {
         let person = match &self.errand {
-            Errand::Clear => None,
+            Errand::Clear | Errand::SignOut => None,
             Errand::Issue { identity, wanted, mark } => {
                 Some(Person::of(identity, self.made, wanted.clone(), mark.clone()))
             }
         };
         let (from, origin) = (self.from.clone(), self.origin.clone());
-        let content = Content { from, origin, made: self.made, person };
+        let signed_out = self.errand == Errand::SignOut;
+        let content = Content { from, origin, made: self.made, person, signed_out };
         let token = sealing.seal(PURPOSE, content, nonce)?;
         (token.len() <= super::sealed::MAX_SEALED).then_some(token)
     }
@@ -129,16 +143,18 @@ impl Handoff {
         now: EpochSeconds,
     ) -> Result<Self, HandoffError> {
         let content: Content = sealing.open(PURPOSE, token).ok_or(HandoffError::Unreadable)?;
-        let Content { from, origin, made, person } = content;
+        let Content { from, origin, made, person, signed_out } = content;
         if made > now.plus(CLOCK_SKEW_SECONDS) {
             return Err(HandoffError::Future);
         }
         if now >= made.plus(HANDOFF_LIFETIME) {
             return Err(HandoffError::Expired);
         }
-        let errand = match person {
-            None => Errand::Clear,
-            Some(person) => person.errand().ok_or(HandoffError::Unreadable)?,
+        let errand = match (person, signed_out) {
+            (None, false) => Errand::Clear,
+            (None, true) => Errand::SignOut,
+            (Some(person), false) => person.errand().ok_or(HandoffError::Unreadable)?,
+            (Some(_), true) => return Err(HandoffError::Unreadable),
         };
         match &errand {
             Errand::Issue { identity, .. } if identity.expires <= now => {
@@ -209,12 +225,32 @@ impl Mark {
         cookies.filter(|(held, _)| *held == name).any(|(_, text)| Sha256::digest(text) == digest)
     }
 
+    /// The cookies that remove every mark that a browser shows. Nothing of a cookie comes back but a name
+    /// that is a mark's.
+    #[must_use]
+    pub fn removal<'a>(
+        cookies: impl Iterator<Item = (&'a str, &'a str)>,
+        domain: &str,
+    ) -> Vec<String> {
+        let names: BTreeSet<&str> =
+            cookies.map(|(name, _)| name).filter(|name| is_mark(name)).take(MOST_REMOVED).collect();
+        let line = |name: &&str| expired_handoff_mark(name, domain, MARK_PATH);
+        names.iter().map(line).collect()
+    }
+
     /// A name for each, so that tabs that ask at once do not take each other's.
     fn name(&self) -> String {
         let digest = Sha256::digest(&self.0);
         let start = digest.first_chunk().copied().unwrap_or_default();
-        format!("{MARK_PREFIX}{:08x}", u32::from_be_bytes(start))
+        format!("{MARK_PREFIX}{:0MARK_DIGITS$x}", u32::from_be_bytes(start))
     }
+}
+
+fn is_mark(name: &str) -> bool {
+    name.strip_prefix(MARK_PREFIX).is_some_and(|digits| {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        digits.len() == MARK_DIGITS && digits.bytes().all(is_digit)
+    })
 }
 
 #[cfg(test)]
@@ -286,8 +322,10 @@ mod tests {
             let handoff = handoff(front);
             assert_eq!(open(&sealed(&handoff), HOST, NOW).as_ref(), Ok(&handoff));
         }
-        let clear = Handoff { errand: Errand::Clear, ..handoff(Front::Alb) };
-        assert_eq!(open(&sealed(&clear), HOST, NOW).as_ref(), Ok(&clear));
+        for errand in [Errand::Clear, Errand::SignOut] {
+            let clear = Handoff { errand, ..handoff(Front::Alb) };
+            assert_eq!(open(&sealed(&clear), HOST, NOW).as_ref(), Ok(&clear));
+        }
     }
 
     #[test]
@@ -355,5 +393,36 @@ mod tests {
         assert!(shows(name, text));
         assert!(!shows(name, "") && !shows(name, &text[1..]) && !shows("other", text));
         assert_ne!(Mark::new([8; 16]).name(), mark.name());
+    }
+
+    #[test]
+    fn every_mark_is_removed_and_nothing_else_is_named() {
+        let (one, two) = (Mark::new([7; 16]), Mark::new([8; 16]));
+        let (one, two) = (one.name(), two.name());
+        let upper = one.to_uppercase();
+        let held = [
+            (one.as_str(), "x"),
+            (one.as_str(), "planted"),
+            ("CloudFront-Policy", "p"),
+            ("__Secure-edgemint-handoff-", "x"),
+            ("__Secure-edgemint-handoff-0123456g", "x"),
+            ("__Secure-edgemint-handoff-012345678", "x"),
+            (upper.as_str(), "x"),
+            (two.as_str(), ""),
+        ];
+        let lines = Mark::removal(held.into_iter(), "example.org");
+        let expected = |name: &str| {
+            format!(
+                "{name}=; HttpOnly; SameSite=Strict; Secure; Path=/session/handoff; \
+                 Domain=example.org; Max-Age=0"
+            )
+        };
+        let mut all = [expected(&one), expected(&two)];
+        all.sort();
+        assert_eq!(lines, all);
+        let many: Vec<String> =
+            (0..1000).map(|number| format!("{MARK_PREFIX}{number:08x}")).collect();
+        let many = many.iter().map(|name| (name.as_str(), ""));
+        assert_eq!(Mark::removal(many, "example.org").len(), MOST_REMOVED);
     }
 }

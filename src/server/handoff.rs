@@ -5,9 +5,12 @@
 //! 2. The page posts each token to `/session/handoff` at its host, where the rules are decided anew, for the
 //!    address that the browser has there, and the cookies are set for that host alone.
 //! 3. Signing out gives tokens that clear: to scripts in the answer, to people as images of the page that
-//!    says so (`/session/handoff/clear`), which needs no script.
+//!    says so (`/session/handoff/clear`), which needs no script. Whichever host takes one, the browser's
+//!    other tokens of before open nothing any more.
 //!
 //! Nothing else is answered at such a host, and nobody is signed in there.
+
+use std::collections::BTreeSet;
 
 use axum::body::Bytes;
 use axum::extract::Query;
@@ -102,9 +105,10 @@ async fn take_over(asked: &Asked, token: &[u8]) -> Result<Response, ServeError> 
     if handoff.origin != page {
         return Err(HandoffRefusal::OtherPage.into());
     }
-    let Errand::Issue { identity, wanted, mark } = handoff.errand else {
-        let nothing = json!({ "resources": [], "on_demand": [], "withheld": [] });
-        return Ok(with_lines(axum::Json(nothing).into_response(), &asked.clearing_lines()));
+    let (identity, wanted, mark) = match handoff.errand {
+        Errand::Issue { identity, wanted, mark } => (identity, wanted, mark),
+        Errand::Clear => return Ok(with_lines(nothing(), &asked.clearing_lines())),
+        Errand::SignOut => return Ok(with_lines(nothing(), &asked.clearing_lines_with_marks())),
     };
     if !mark.is_among(cookies(&asked.headers)) {
         return Err(HandoffRefusal::OtherBrowser.into());
@@ -120,6 +124,11 @@ async fn take_over(asked: &Asked, token: &[u8]) -> Result<Response, ServeError> 
     Ok(with_lines(axum::Json(summary(&issued, asked.now())).into_response(), &issued.lines))
 }
 
+/// What a script is told where nothing is open.
+fn nothing() -> Response {
+    axum::Json(json!({ "resources": [], "on_demand": [], "withheld": [] })).into_response()
+}
+
 fn clear_here(
     asked: &Asked,
     query: Result<Query<ToClear>, QueryRejection>,
@@ -129,8 +138,8 @@ fn clear_here(
     }
     let Query(ToClear { token }) = query.map_err(|_| ServeError::Query)?;
     match open(asked, &token)?.errand {
-        Errand::Clear => Ok(asked.clearing_lines()),
-        Errand::Issue { .. } => Err(HandoffRefusal::NotToClear.into()),
+        Errand::SignOut => Ok(asked.clearing_lines_with_marks()),
+        Errand::Clear | Errand::Issue { .. } => Err(HandoffRefusal::NotToClear.into()),
     }
 }
 
@@ -203,10 +212,25 @@ impl Asked {
         offers
     }
 
-    /// What has the sets at every data host removed that sets its own.
+    /// What has the sets at every data host removed that sets its own, and what other tokens need.
     pub(super) fn clearing_offers(&self) -> Offers {
-        let offers = self.taking_hosts().filter_map(|host| self.offer(host, Errand::Clear));
+        let offers = self.taking_hosts().filter_map(|host| self.offer(host, Errand::SignOut));
         Offers { offers: offers.collect(), lines: Vec::new() }
+    }
+
+    /// Lines that remove every set of this data host, and every mark: the viewer's host, to whose paths
+    /// browsers send none, gave them.
+    fn clearing_lines_with_marks(&self) -> Vec<String> {
+        let mut lines = self.clearing_lines();
+        let here = self.taking_hosts().filter(|host| host.base == *self.public_url());
+        let sites: Vec<&BaseUrl> = self.snapshot.config.site.urls().collect();
+        let domains: BTreeSet<String> = here
+            .flat_map(|here| sites.iter().filter_map(|site| here.domain_shared_with(site.host())))
+            .collect();
+        for domain in domains {
+            lines.extend(Mark::removal(cookies(&self.headers), &domain));
+        }
+        lines
     }
 
     fn taking_hosts(&self) -> impl Iterator<Item = &Distribution> {

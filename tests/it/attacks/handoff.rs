@@ -128,6 +128,70 @@ async fn case_63_a_handoff_token_ends_after_a_minute() {
 }
 
 #[tokio::test]
+async fn case_63_a_handoff_token_of_before_signing_out_opens_nothing_after() {
+    let (app, log) = (app(), Log::start());
+    let logout = format!("{SITE}/session/logout");
+    for by_script in [true, false] {
+        let mut ada = Browser::of(&app, "Ada");
+        let answer = ada.renew().await;
+        ada.hand_over(&answer).await;
+        let (b, c) = tokens(&mut ada).await;
+        // One host that hears of it is enough for all of them.
+        let answer = ada.fetch(Method::POST, &logout, "").await;
+        let (url, clearing) = handoffs(&answer)[0].clone();
+        let answer = if by_script {
+            ada.fetch(Method::POST, &url, &clearing).await
+        } else {
+            let headers = [("sec-fetch-site", "same-site"), ("sec-fetch-mode", "no-cors")];
+            ada.ask(Method::GET, &format!("{url}/clear?token={clearing}"), &headers, "").await
+        };
+        assert!(answer.status.is_success(), "{}", answer.text());
+        for (host, token) in [(DATA_B, &b), (DATA_C, &c)] {
+            let late = handing_over(&ada, &app, host, token);
+            turned_down(&app, &log, "after signing out", late, token).await;
+        }
+        assert!(!ada.reads(&format!("{DATA_B}/scans/x")));
+        // The next sign-in is another one.
+        let answer = ada.renew().await;
+        assert!(ada.hand_over(&answer).await.iter().all(|answer| answer.status == 200));
+        assert!(ada.reads(&format!("{DATA_B}/scans/x")));
+    }
+}
+
+#[tokio::test]
+async fn case_64_nobody_else_removes_marks_and_no_name_but_a_marks_comes_back() {
+    let app = app();
+    let mut ada = Browser::of(&app, "Ada");
+    let (token, _) = tokens(&mut ada).await;
+    // Without a token that clears, nothing is removed.
+    for (body, query) in [("", "?token="), ("x", "?token=x"), (token.as_str(), "")] {
+        let answer = app.send(handing_over(&ada, &app, DATA_C, body)).await;
+        assert!(answer.set_cookies().is_empty(), "{answer:?}");
+        let url = format!("{DATA_C}/session/handoff/clear{query}");
+        let answer = ada.ask(Method::GET, &url, &[("sec-fetch-site", "same-site")], "").await;
+        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (400, 0), "{url}");
+    }
+    // What a sibling host plants beside the marks is not repeated.
+    let answer = ada.fetch(Method::POST, &format!("{SITE}/session/logout"), "").await;
+    let (_, clearing) = handoffs(&answer)[0].clone();
+    let mut request = handing_over(&ada, &app, DATA_B, &clearing);
+    let planted = "; __Secure-edgemint-handoff-=x; __Secure-edgemint-handoff-0; session=x; \
+                   __Secure-edgemint-handoff-0123456789; __Secure-edgemint-handoff-01\t34567=x";
+    let cookies = [request.headers()["cookie"].to_str().unwrap(), planted].concat();
+    request.headers_mut().insert("cookie", cookies.parse().unwrap());
+    let answer = app.send(request).await;
+    let lines = answer.set_cookies();
+    let marks: Vec<&String> = lines.iter().filter(|line| line.contains("handoff-")).collect();
+    let [line] = &marks[..] else { panic!("{lines:?}") };
+    let (name, attributes) = line.split_once("=; ").unwrap();
+    assert!(cookies.contains(&format!("{name}=")), "{line}");
+    assert_eq!(
+        attributes,
+        "HttpOnly; SameSite=Strict; Secure; Path=/session/handoff; Domain=example.org; Max-Age=0"
+    );
+}
+
+#[tokio::test]
 async fn case_64_no_other_page_hands_a_token_over() {
     let (app, log) = (app(), Log::start());
     let mut ada = Browser::of(&app, "Ada");
