@@ -186,6 +186,18 @@ pub enum KeystoreError {
     /// A secret that is not there.
     #[error("{0} is not there")]
     NoSecret(String),
+    /// A folder of secrets that is not there.
+    #[error(
+        "there is no folder {folder}, where {file} is to be; make it, as the user that runs the service: \
+         mkdir -m 700 {folder}",
+        folder = .folder.display(), file = .file.display()
+    )]
+    NoFolder {
+        /// Which folder.
+        folder: PathBuf,
+        /// What is looked for, or written, in it.
+        file: PathBuf,
+    },
     /// A secret of no characters.
     #[error("{0} is empty")]
     EmptySecret(String),

@@ -62,10 +62,8 @@ pub(in crate::keystore) fn replace_private(
 fn owner_of_folder(path: &Path) -> Result<Owner, KeystoreError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    Owner::of(folder)?.ok_or_else(|| {
-        let missing = io::Error::from(io::ErrorKind::NotFound);
-        at("cannot read", folder)(missing)
-    })
+    let missing = || KeystoreError::NoFolder { folder: folder.to_owned(), file: path.to_owned() };
+    Owner::of(folder)?.ok_or_else(missing)
 }
 
 /// Opens a regular file, or a link to one, if it is there.

@@ -95,6 +95,25 @@ fn absent_and_empty_secrets_are_all_named_with_place_key_and_what_to_do() {
 }
 
 #[test]
+fn an_absent_folder_of_secrets_is_named_with_place_key_and_what_to_do() {
+    let lab = provider("lab", "client_secret_file = \"secrets/lab\"");
+    let folder = site(&lab, "cookie_keys_file = \"secrets/cookie\"", "{ everyone = true }");
+    let secrets = folder.path().join("secrets").display().to_string();
+    let text = check(&folder, &[]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for (line, begin, file) in [
+        (lines[0], ":6: identity.provider[0].client_secret_file: ", "lab"),
+        (lines[1], ":9: identity.login.cookie_keys_file: ", "cookie"),
+    ] {
+        let expected =
+            format!("{begin}there is no folder {secrets}, where {secrets}/{file} is to be");
+        assert!(line.contains(&expected), "{line}");
+        assert!(line.ends_with(&format!("mkdir -m 700 {secrets}")), "{line}");
+    }
+}
+
+#[test]
 fn providers_and_sessions_are_described() {
     let folder = in_files();
     write(&folder, "secret", "hunter2");
