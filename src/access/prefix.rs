@@ -15,8 +15,13 @@ pub struct PathPrefix(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrefixError {
     /// No slash at the beginning or the end.
-    #[error("a path prefix begins and ends with a slash: {0:?}")]
-    Slashes(String),
+    #[error("a path prefix begins and ends with a slash: write {instead:?} for {text:?}")]
+    Slashes {
+        /// The text.
+        text: String,
+        /// The prefix that is probably meant.
+        instead: String,
+    },
     /// `//`, `.` or `..`, however encoded.
     #[error("a path prefix has no empty, . or .. segment: {0:?}")]
     Segment(String),
@@ -38,7 +43,7 @@ impl PathPrefix {
             return Err(PrefixError::TooLong(text.len()));
         }
         if !text.starts_with('/') || !text.ends_with('/') {
-            return Err(PrefixError::Slashes(text.to_owned()));
+            return Err(Self::slashes(text));
         }
         let inner = text.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
         for segment in inner.into_iter().flat_map(|inner| inner.split('/')) {
@@ -48,6 +53,18 @@ impl PathPrefix {
             })?;
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// What is wrong with a text that lacks a slash: that, or worse.
+    fn slashes(text: &str) -> PrefixError {
+        let instead = match text.trim_matches('/') {
+            "" => "/".to_owned(),
+            inner => format!("/{inner}/"),
+        };
+        match Self::parse(&instead) {
+            Ok(_) => PrefixError::Slashes { text: text.to_owned(), instead },
+            Err(worse) => worse,
+        }
     }
 
     /// Returns the prefix as it stands in a cookie's `Path`.
@@ -140,6 +157,20 @@ mod tests {
         ] {
             assert!(PathPrefix::parse(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_text_without_its_slashes_is_told_with_them() {
+        let told = |text| PathPrefix::parse(text).unwrap_err().to_string();
+        for (text, instead) in [("old", "/old/"), ("/old", "/old/"), ("a/b/", "/a/b/"), ("", "/")] {
+            let expected = format!(
+                "a path prefix begins and ends with a slash: write {instead:?} for {text:?}"
+            );
+            assert_eq!(told(text), expected);
+        }
+        assert!(told("a*b").contains("may not hold '*'"), "{}", told("a*b"));
+        assert!(told("a//b").contains("no empty, . or .. segment"), "{}", told("a//b"));
+        assert!(told(&"a".repeat(1024)).contains("1024 bytes, this one has 1026"));
     }
 
     #[test]
