@@ -17,7 +17,7 @@ mod rule;
 mod template;
 
 pub use self::conflicts::{Conflict, ConflictReason, CookieReach, conflicts};
-pub use self::dataset::{Dataset, DatasetError};
+pub use self::dataset::{Dataset, DatasetError, Unfamiliar};
 pub use self::decide::{Refusal, Withheld, WithheldReason, decide};
 pub use self::grant::{Door, Grant, NotGranted, Opened, PROBE_SECONDS};
 pub use self::prefix::{PathPrefix, PrefixError};

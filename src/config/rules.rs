@@ -5,7 +5,9 @@ use super::issuers::BelievedIssuers;
 use super::quantity;
 use super::raw;
 use super::source::Problems;
-use crate::access::{Allow, CookieReach, Dataset, Lifetime, ResourceTemplate, Rule, conflicts};
+use crate::access::{
+    Allow, CookieReach, Dataset, DatasetError, Lifetime, ResourceTemplate, Rule, conflicts,
+};
 use crate::identity::Email;
 use crate::policy::BaseUrl;
 
@@ -118,7 +120,15 @@ fn check_dataset(
             return None;
         }
     };
-    let dataset = problems.take(&key("source"), Dataset::parse(title, source, layer))?;
+    let dataset = Dataset::parse(title, source, layer).map_err(|error| {
+        let part = match error {
+            DatasetError::Title => "title",
+            DatasetError::Text | DatasetError::Source => "source",
+            DatasetError::Layer => "layer",
+        };
+        problems.add(key(part), error);
+    });
+    let dataset = dataset.ok()?;
     let covered = |resource: &ResourceTemplate| resource.may_cover(dataset.url());
     if resources.is_some_and(|resources| !resources.iter().any(covered)) {
         let message = format!("{} is under none of the rule's resources", dataset.url());

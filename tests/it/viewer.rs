@@ -245,6 +245,21 @@ fn datasets_and_bundles_that_cannot_be_are_refused_at_their_key() {
             "title = \"Em\"\nsource = \"zarr://https://data.example.org/lab-b/em\"",
             "rule[0].source",
         ),
+        (
+            rule,
+            "title = \"Em\"\nsource = \"at https://data.example.org/lab-a/em\"",
+            "rule[0].source",
+        ),
+        (
+            rule,
+            "title = \"\"\nsource = \"zarr://https://data.example.org/lab-a/em\"",
+            "rule[0].title",
+        ),
+        (
+            rule,
+            "title = \"Em\"\nlayer = \"an image\"\nsource = \"zarr://https://data.example.org/lab-a/em\"",
+            "rule[0].layer",
+        ),
         (viewer, "shim = \"on\"", "viewer.shim"),
         (viewer, "script_src = [\"*\"]", "viewer.script_src[0]"),
         (viewer, "open_with = \"/x/\"", "viewer.open_with"),

@@ -1,10 +1,12 @@
 //! What is not wrong, but surprises people, or is likely to be a mistake.
 
 use super::span;
+use crate::access::{Dataset, Rule, Unfamiliar};
 use crate::config::{Config, Distribution, HandoffHost, LoginFront, Provider};
 
 pub(super) fn of(config: &Config) -> Vec<String> {
     let mut notes = of_groups(config);
+    notes.extend(config.rules.iter().flat_map(of_dataset));
     if let Some(login) = &config.fronts.login {
         notes.extend(of_login(login));
     }
@@ -87,6 +89,20 @@ fn of_groups(config: &Config) -> Vec<String> {
     )]
 }
 
+/// A word that is misspelt, or another viewer's.
+fn of_dataset(rule: &Rule) -> Vec<String> {
+    let words = rule.dataset.iter().flat_map(Dataset::unfamiliar);
+    let note = |Unfamiliar { word, known }| {
+        format!(
+            "the rule {:?} shows its dataset as {word:?}, which Neuroglancer 2.41 does not know, unless it \
+             was built with more; there it knows {}",
+            rule.name,
+            known.join(", ")
+        )
+    };
+    words.map(note).collect()
+}
+
 fn of_login(login: &LoginFront) -> Vec<String> {
     let mut notes = Vec::new();
     if login.recheck >= login.lifetime {
@@ -167,6 +183,27 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!notes(2, one, "viewer.example.org/data/*").contains("trusted_hops"));
+    }
+
+    #[test]
+    fn a_format_or_layer_that_neuroglancer_does_not_know_is_named_with_those_it_knows() {
+        let of = |source: &str, layer: &str| {
+            let distribution = "[[distribution]]\nhost = \"data.example.org\"";
+            // Further keys of the rule, and what stands behind the resource as a comment.
+            let rule = format!(
+                "data.example.org/*\"]\ntitle = \"EM\"\nsource = \"{source}\"\nlayer = \"{layer}\" # "
+            );
+            let text = notes(1, distribution, &rule);
+            let lines = text.lines().filter(|line| line.contains("does not know"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert!(of("zarr3://https://data.example.org/a", "image").is_empty());
+        let [layer, format] = &of("zar3://https://data.example.org/a", "segmentaton")[..] else {
+            panic!("two notes")
+        };
+        assert!(layer.contains("the rule \"all\" shows its dataset as \"segmentaton\""), "{layer}");
+        assert!(layer.contains("there it knows image, segmentation, annotation, "), "{layer}");
+        assert!(format.contains("\"zar3\"") && format.contains("zarr, zarr2, zarr3, "), "{format}");
     }
 
     #[test]
