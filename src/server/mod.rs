@@ -26,6 +26,7 @@ mod handoff;
 mod harden;
 mod login_session;
 mod pages;
+mod problem;
 mod record;
 mod reload;
 mod request;

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use url::form_urlencoded::byte_serialize;
 
-use super::error::{Problem, say};
+use super::problem::{Problem, say};
 use crate::authn::ProviderError;
 use crate::cookies::TooLarge;
 use crate::identity::TokenError;
