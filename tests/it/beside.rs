@@ -11,11 +11,10 @@ pub(crate) mod nginx;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use edgemint::clock::Clock as _;
@@ -32,6 +31,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::jar::Jar;
+use crate::ports::free_port;
 use crate::support::{App, CONFIG, HOST};
 
 /// What any step may take that should take no time at all; the machine may be busy.
@@ -301,19 +301,6 @@ fn deploy(name: &str) -> PathBuf {
 fn program(name: &str) -> PathBuf {
     let path = Path::new("/usr/sbin").join(name);
     if path.exists() { path } else { PathBuf::from(name) }
-}
-
-/// A port below those that systems hand out to whoever asks for any, so that it is still free when the
-/// web server binds it; and beyond those of the demo's tests.
-fn free_port() -> u16 {
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    let first = 28_000 + u16::try_from(std::process::id() % 1_000).unwrap() * 4;
-    loop {
-        let port = first + TRIED.fetch_add(1, Ordering::Relaxed) % 400;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 async fn send(port: u16, request: &str) -> Answer {

@@ -67,6 +67,8 @@ mod others_folder;
 mod overload;
 /// Rings in Parameter Store.
 mod parameter_store;
+/// Ports for programs that tests start.
+mod ports;
 /// The program as a process, and what it needs around it.
 mod process;
 /// What holds for every set of rules, every person and every byte.

@@ -16,6 +16,7 @@ use edgemint::keystore::Folder;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::ports::free_port;
 use crate::support::{claims_of, rsa_pem};
 
 pub(crate) const ARN: &str =
@@ -64,7 +65,7 @@ impl Site {
         let key_address = keys.address();
         tokio::spawn(serve_public_keys(keys, vec![claims.clone()], std::future::pending()));
         let issuer = serve_jwks(access.jwks_json()).await;
-        let [port, admin] = free_ports().await;
+        let [port, admin] = [free_port(), free_port()];
         let folder = tempfile::tempdir().unwrap();
         Folder::new(folder.path().join("keys"))
             .import(&"K2TESTKEY".parse().unwrap(), &rsa_pem(), SystemClock.now())
@@ -249,12 +250,6 @@ fn spawn(site: &Site) -> (Child, Arc<Mutex<Vec<String>>>) {
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
-}
-
-/// Two ports, held until both are known, or they might be one.
-async fn free_ports() -> [u16; 2] {
-    let held = [LoopbackListener::bind(0).await.unwrap(), LoopbackListener::bind(0).await.unwrap()];
-    held.map(|listener| listener.port())
 }
 
 async fn serve_jwks(jwks: String) -> String {

@@ -6,6 +6,7 @@ use edgemint::clock::{Clock as _, SystemClock};
 use edgemint::signing::{KeyRing, KeyState};
 
 use super::world::World;
+use crate::ports::free_port;
 
 const ROTATE: [&str; 5] = ["rotate", "--settle", "0s", "--timeout", "20s"];
 
@@ -74,7 +75,7 @@ async fn keys_that_a_unit_has_copied_are_kept_until_the_instances_are_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_revoked_in_the_middle_of_its_own_rotation() {
     let world = World::new("middle").await;
-    let nobody = format!("instances = [\"http://127.0.0.1:{}\"]", free_port().await);
+    let nobody = format!("instances = [\"http://127.0.0.1:{}\"]", free_port());
     world.write_config(&nobody);
     let behind = world.keys(&["rotate", "--settle", "0s", "--timeout", "1s"]).await;
     assert_eq!(behind.code(), Some(1), "nobody answers there: {}", behind.text());
@@ -88,10 +89,6 @@ async fn a_key_is_revoked_in_the_middle_of_its_own_rotation() {
     assert_eq!(ring.member(&new.id).unwrap().state, KeyState::Retired);
     assert_ne!(ring.active().unwrap().id, *world.first(), "a key that lay beside it");
     world.assert_tidy(1, "after the revocation").await;
-}
-
-async fn free_port() -> u16 {
-    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +121,7 @@ async fn a_silent_edge_is_no_edge_that_refuses() {
     world.keys(&ROTATE).await.done();
     world.let_cookies_expire().await;
     let first = world.first().to_string();
-    let nobody = format!("http://localhost:{}/lab-a/probe.txt", free_port().await);
+    let nobody = format!("http://localhost:{}/lab-a/probe.txt", free_port());
     let refused = world.keys(&["retire", &first, "--manual", "--probe", &nobody]).await;
     assert_ne!(refused.code(), Some(0), "{}", refused.text());
     assert!(refused.text().contains("neither yes nor no"), "{}", refused.text());

@@ -1,7 +1,7 @@
 //! nginx, which ends TLS and HTTP/2 for every host of the world, and writes down each request.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::world::Topology;
+use crate::ports::free_port;
 use crate::tools::openssl;
 
 /// Where what stands behind nginx listens.
@@ -90,10 +91,6 @@ fn make(folder: &Path, args: &[&str]) -> Vec<u8> {
     let made = openssl(folder, args);
     assert!(made.status.success(), "openssl {args:?}: {}", String::from_utf8_lossy(&made.stderr));
     made.stdout
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 fn configuration(folder: &Path, port: u16, topology: Topology, behind: &Behind) -> String {
