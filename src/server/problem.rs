@@ -77,12 +77,6 @@ impl ServeError {
                 "bad-query",
                 "The query cannot be read; known are return_to, for and provider, once each.",
             ),
-            Self::TooMany(too_many) => Problem {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                kind: "too-many-requests",
-                title: "Too many requests",
-                detail: format!("Try again in {} s.", too_many.retry_after),
-            },
             Self::NotAcceptable => say(
                 StatusCode::NOT_ACCEPTABLE,
                 "not-acceptable",
@@ -97,17 +91,25 @@ impl ServeError {
                 "Only pages of this site may ask for this.",
             ),
             Self::UnknownHost | Self::DataHere(_) | Self::DataHost => self.host_problem(),
+            Self::Method(allowed) => Problem {
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                kind: "method-not-allowed",
+                title: "This method is not allowed here",
+                detail: format!("Allowed are {allowed}."),
+            },
+            Self::BundleUnread | Self::NotFound | Self::NotSent(_) => self.file_problem(),
+            _ => self.limit_problem(),
+        }
+    }
+
+    /// Problems of a file of the viewer.
+    fn file_problem(&self) -> Problem {
+        match self {
             Self::BundleUnread => say(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "viewer-unread",
                 "The viewer is not here yet",
                 "The bucket that it is kept in has not been read yet. Try again shortly.",
-            ),
-            Self::NotFound => say(
-                StatusCode::NOT_FOUND,
-                "not-found",
-                "There is nothing here",
-                "The viewer has no such file.",
             ),
             Self::NotSent(NotSent::Busy) => {
                 busy("busy", "Too many files are being read from disk.")
@@ -119,11 +121,23 @@ impl ServeError {
                 "It changed on the server since the viewer was loaded. Try again shortly, and load the \
                  page anew.",
             ),
-            Self::Method(allowed) => Problem {
-                status: StatusCode::METHOD_NOT_ALLOWED,
-                kind: "method-not-allowed",
-                title: "This method is not allowed here",
-                detail: format!("Allowed are {allowed}."),
+            _ => say(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "There is nothing here",
+                "The viewer has no such file.",
+            ),
+        }
+    }
+
+    /// Problems of a limit.
+    fn limit_problem(&self) -> Problem {
+        match self {
+            Self::TooMany(too_many) => Problem {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                kind: "too-many-requests",
+                title: "Too many requests",
+                detail: format!("Try again in {} s.", too_many.retry_after),
             },
             Self::BodyTooLarge => say(
                 StatusCode::PAYLOAD_TOO_LARGE,
