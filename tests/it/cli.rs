@@ -394,11 +394,32 @@ fn serve_refuses_to_start_on_a_wrong_configuration() {
     assert!(err(&output).contains("edgemint.toml:6: unknown field `singer`"), "{}", err(&output));
 }
 
+const README: &str = include_str!("../../README.md");
+
+/// An excerpt, in which `…` stands for any lines, shows what was printed. Blank lines do not count.
+fn assert_shows(excerpt: &str, printed: &str) {
+    let mut rest = printed.lines().filter(|line| !line.is_empty());
+    let mut left_out = false;
+    for line in excerpt.lines() {
+        if line.trim() == "…" {
+            left_out = true;
+            continue;
+        }
+        let found = if left_out { rest.find(|other| *other == line) } else { rest.next() };
+        assert_eq!(found, Some(line), "the excerpt is not of:\n{printed}");
+        left_out = false;
+    }
+    assert!(left_out || rest.next().is_none(), "the excerpt ends before:\n{printed}");
+}
+
 #[test]
 fn the_demo_walks_its_own_loop() {
     let output = edgemint(&["demo", "--check"]);
     assert_eq!(code(&output), 0, "{}{}", out(&output), err(&output));
-    assert!(out(&output).ends_with("34 steps, 0 failed\n"), "{}", out(&output));
+    let text = out(&output);
+    assert!(text.ends_with("34 steps, 0 failed\n"), "{text}");
+    let (_, excerpt) = README.split_once("$ edgemint demo --check\n").unwrap();
+    assert_shows(excerpt.split_once("```").unwrap().0, &text);
     let one_host = edgemint(&["demo", "--check", "--one-host", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&out(&one_host)).unwrap();
     assert_eq!(json["ok"], true, "{json}");

@@ -209,36 +209,82 @@ fn the_runbook_of_keys_quotes_warnings_and_settings_that_there_are() {
     assert_eq!(count, 16, "a warning is missing from this test");
 }
 
+/// Every document.
+const DOCUMENTS: [&str; 19] = [
+    "CHANGELOG.md",
+    "README.md",
+    "deploy/apache/README.md",
+    "deploy/eventbridge/README.md",
+    "deploy/iam/README.md",
+    "deploy/nginx/README.md",
+    "deploy/systemd/README.md",
+    "docs/ARCHITECTURE.md",
+    "docs/CONFIGURATION.md",
+    "docs/FROM-CRON.md",
+    "docs/ROTATION.md",
+    "docs/THREATS.md",
+    "docs/TOPOLOGIES.md",
+    "docs/VIEWERS.md",
+    "docs/benchmarks.md",
+    "fuzz/README.md",
+    "keys-example/README.md",
+    "src/bundle/shim/README.md",
+    "tests/tools/README.md",
+];
+
+#[test]
+fn no_document_is_left_out_of_these_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["deploy", "docs", "keys-example", "src"] {
+        files_below(&root.join(folder), &mut files);
+    }
+    let entries = std::fs::read_dir(root).unwrap();
+    files.extend(entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+    files.extend(["fuzz/README.md", "tests/tools/README.md"].map(|name| root.join(name)));
+    let mut found: Vec<&str> =
+        files.iter().filter_map(|file| file.strip_prefix(root).unwrap().to_str()).collect();
+    found.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"));
+    found.sort_unstable();
+    assert_eq!(found, DOCUMENTS);
+}
+
+/// Where links into a document may lead: its headings, as GitHub spells them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    // What stands between fences is no heading.
+    let outside = text.split("```").step_by(2).flat_map(str::lines);
+    let headings = outside.filter_map(|line| {
+        line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#'))
+    });
+    let spelled = |heading: &str| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    };
+    headings.map(spelled).collect()
+}
+
 #[test]
 fn links_between_documents_lead_somewhere() {
-    for name in [
-        "README.md",
-        "docs/CONFIGURATION.md",
-        "docs/ARCHITECTURE.md",
-        "docs/ROTATION.md",
-        "docs/THREATS.md",
-        "docs/TOPOLOGIES.md",
-        "docs/benchmarks.md",
-        "CHANGELOG.md",
-        "docs/FROM-CRON.md",
-        "deploy/apache/README.md",
-        "deploy/eventbridge/README.md",
-        "deploy/iam/README.md",
-        "deploy/nginx/README.md",
-        "deploy/systemd/README.md",
-        "keys-example/README.md",
-        "tests/tools/README.md",
-        "fuzz/README.md",
-    ] {
+    let mut count = 0;
+    for name in DOCUMENTS {
         let text = document(name);
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
-        let folder = folder.parent().unwrap();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let folder = file.parent().unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = target.split('#').next().unwrap_or_default();
-            let local = !path.is_empty() && !target.contains("://");
-            assert!(!local || folder.join(path).exists(), "{name} links to {target}");
+            if target.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let there = if path.is_empty() { file.clone() } else { folder.join(path) };
+            assert!(there.exists(), "{name} links to {target}");
+            if !anchor.is_empty() {
+                let found = anchors(&std::fs::read_to_string(&there).unwrap());
+                assert!(found.contains(anchor), "{name} links to {target}: {found:?}");
+            }
         }
     }
+    assert!(count > 50, "only {count} links were found");
 }
 
 /// Where a test may stand that a document calls `module::test`: an integration test, or a unit test.

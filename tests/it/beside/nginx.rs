@@ -447,6 +447,35 @@ async fn a_browser_with_a_full_ledger_is_cleared_in_one_visit() {
     }
 }
 
+/// The line that deploy/nginx/README.md has for pages that are nginx's own.
+#[tokio::test]
+async fn nginx_puts_the_shims_tag_into_pages_of_its_own() {
+    let mut site = Site::of(CONFIG);
+    let page = "<!doctype html>\n<html><head>\n<title>viewer</title></head><body></body></html>";
+    fs::write(site.viewer().join("index.html"), page).unwrap();
+    let readme = include_str!("../../../deploy/nginx/README.md");
+    let line = readme.lines().find(|line| line.trim().starts_with("sub_filter ")).unwrap();
+    let port = free_port();
+    let text = site.shipped(GUARD, "listen 8080", port);
+    let location = "        include edgemint/guard.conf;\n";
+    assert_eq!(text.matches(location).count(), 1, "{text}");
+    let text = text.replace(location, &format!("{location}{line}\n"));
+    site.web = Some(run(&text, port).await);
+    let mut ada = site.browser(Some(person("Ada")));
+    let tag = "<script src=\"/session/shim.js\"></script>";
+    let expected = page.replace("<head>", &format!("<head>{tag}"));
+    for path in ["/", "/index.html"] {
+        let page = ada.open(path).await;
+        assert!(page.status == 200 && page.body.contains(&expected), "{path}: {page:?}");
+    }
+    assert_eq!(ada.paths(), BTreeSet::from(["/lab-a/".to_owned()]));
+    // Nothing but pages is changed, and what the tag names is there.
+    fs::write(site.viewer().join("text.js"), "\"<head>\"").unwrap();
+    assert_eq!(ada.fetch("/text.js").await.body, "\"<head>\"");
+    let shim = ada.fetch("/session/shim.js").await;
+    assert!(shim.status == 200 && shim.body.contains("/session/cookies"), "{shim:?}");
+}
+
 #[tokio::test]
 async fn while_edgemint_is_down_the_viewer_opens_without_cookies() {
     let mut site = start(CONFIG, PAGES).await;
