@@ -9,11 +9,13 @@ pub mod access_token;
 pub mod alb_token;
 pub mod configuration;
 pub mod cookie_header;
+pub mod handoff_token;
 pub mod ledger;
 pub mod login_cookie;
 pub mod policy;
 pub mod resource;
 pub mod return_to;
+mod sealed;
 pub mod signed_token;
 mod tokens;
 pub mod x_forwarded_for;
@@ -25,12 +27,13 @@ use edgemint::identity::{Email, Front, Identity, Subject};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, which is also that of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("accept_encoding", accept_encoding::run),
     ("access_token", access_token::run),
     ("alb_token", alb_token::run),
     ("configuration", configuration::run),
     ("cookie_header", cookie_header::run),
+    ("handoff_token", handoff_token::run),
     ("ledger", ledger::run),
     ("login_cookie", login_cookie::run),
     ("policy", policy::run),

@@ -8,16 +8,12 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use edgemint::cookies::sealed::{CookieKey, CookieKeys, KEY_BYTES};
 use edgemint::cookies::{Held, LoginSession, Sealing, cookie_pairs};
-use openssl::symm::{Cipher, decrypt_aead};
+
+use super::sealed::{KEY, NONCE, OTHER_KEY, edited, keys, opened_by_openssl};
 
 const HOST: &str = "viewer.example.org";
 const NAME: &str = "__Host-edgemint-login";
-const KEY: [u8; KEY_BYTES] = [7; KEY_BYTES];
-const NONCE: [u8; 12] = [9; 12];
 
 /// See the module.
 #[must_use]
@@ -42,7 +38,7 @@ pub fn run(data: &[u8]) -> bool {
 }
 
 fn judge(header: &str) -> bool {
-    let (ours, another) = (keys(KEY), keys([8; KEY_BYTES]));
+    let (ours, another) = (keys(KEY), keys(OTHER_KEY));
     let removed = LoginSession::removal(&pairs(header));
     assert!(removed.len() <= 4 && removed.iter().all(|line| line.starts_with(NAME)));
     let read = |keys, host| LoginSession::read(Sealing { keys, host }, &pairs(header));
@@ -50,7 +46,9 @@ fn judge(header: &str) -> bool {
         assert!(!matches!(elsewhere, Held::Session(_)), "opened elsewhere");
     }
     let Held::Session(session) = read(&ours, HOST) else { return false };
-    let content = opened_by_openssl(header).expect("OpenSSL does not open it");
+    let parts = values(header).unwrap_or_default().concat();
+    let (_, sealed) = parts.split_once('.').unwrap_or_default();
+    let content = opened_by_openssl(sealed, NAME, HOST).expect("OpenSSL does not open it");
     let content: serde_json::Value = serde_json::from_slice(&content).unwrap();
     assert_eq!(content["v"], 1);
     assert_eq!(content["subject"], session.subject.as_str());
@@ -63,10 +61,6 @@ fn pairs(header: &str) -> Vec<(&str, &str)> {
     cookie_pairs(header).collect()
 }
 
-fn keys(bytes: [u8; KEY_BYTES]) -> CookieKeys {
-    CookieKeys::new(vec![CookieKey::new(bytes)]).unwrap()
-}
-
 /// The values of the parts, by name; the first says how many there are.
 fn values(header: &str) -> Option<Vec<&str>> {
     let held: BTreeMap<&str, &str> = cookie_pairs(header).collect();
@@ -75,25 +69,4 @@ fn values(header: &str) -> Option<Vec<&str>> {
     (0..count.parse::<usize>().ok().filter(|count| *count <= 4)?)
         .map(|at| held.get(format!("{NAME}-{at}").as_str()).copied())
         .collect()
-}
-
-fn opened_by_openssl(header: &str) -> Option<Vec<u8>> {
-    let parts = values(header)?.concat();
-    let (_, sealed) = parts.split_once('.')?;
-    let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-    let ([1], rest) = bytes.split_first_chunk::<1>()? else { return None };
-    let (nonce, rest) = rest.split_first_chunk::<12>()?;
-    let (content, tag) = rest.split_last_chunk::<16>()?;
-    let place = format!("1\0{NAME}\0{HOST}");
-    decrypt_aead(Cipher::aes_256_gcm(), &KEY, Some(nonce), place.as_bytes(), content, tag).ok()
-}
-
-fn edited(header: &str, edit: &str) -> Option<String> {
-    let (at, text) = edit.trim_end().split_once(' ')?;
-    let at = at.parse::<usize>().ok()?.min(header.len());
-    let mut bytes = header.as_bytes().to_vec();
-    let end = bytes.len().min(at.checked_add(text.len())?);
-    bytes.splice(at..end, text.bytes());
-    let edited = String::from_utf8(bytes).ok()?;
-    (edited != header).then_some(edited)
 }

@@ -93,7 +93,6 @@ pub enum HandoffError {
 
 /// As it is sealed.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Content {
     from: String,
     origin: String,

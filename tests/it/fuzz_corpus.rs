@@ -64,6 +64,7 @@ replayed! {
     alb_token
     configuration
     cookie_header
+    handoff_token
     ledger
     login_cookie
     policy
