@@ -44,14 +44,18 @@ pub(super) enum Code {
     Page,
     /// JavaScript.
     Script,
+    /// XML: XHTML, SVG, or whatever else its namespaces say.
+    Document,
 }
 
 /// Returns what a browser runs files of a media type as, if it does.
 pub(super) fn code(media_type: &str) -> Option<Code> {
-    match media_type.split(';').next() {
-        Some("text/html") => Some(Code::Page),
-        Some("text/javascript") => Some(Code::Script),
-        _ => None,
+    match media_type.split(';').next().unwrap_or(media_type) {
+        "text/html" => Some(Code::Page),
+        "text/javascript" => Some(Code::Script),
+        // WHATWG MIME Sniffing, "XML MIME type".
+        "text/xml" | "application/xml" => Some(Code::Document),
+        other => other.ends_with("+xml").then_some(Code::Document),
     }
 }
 
@@ -107,6 +111,7 @@ mod tests {
             ("/a.md", "text/markdown; charset=utf-8"),
             ("/a.d.ts", "text/plain; charset=utf-8"),
             ("/a.xml", "text/xml"),
+            ("/a.xhtml", "application/xhtml+xml"),
             ("/a.nosuchtype", "application/octet-stream"),
             ("/LICENSE", "application/octet-stream"),
             ("/v1.html/info", "application/octet-stream"),
@@ -116,6 +121,25 @@ mod tests {
             assert_eq!(of(path), expected, "{path}");
         }
     }
+
+    #[test]
+    fn code_is_whatever_browsers_run_scripts_in() {
+        let cases = [
+            (Some(Code::Page), ["a.html", "a.HTM", "a.shtml"]),
+            (Some(Code::Script), ["a.js", "a.mjs", "a.cjs"]),
+            (Some(Code::Document), ["a.xhtml", "a.xht", "a.svg"]),
+            (Some(Code::Document), ["a.xml", "a.xsl", "a.xslt"]),
+            (Some(Code::Document), ["a.rdf", "a.atom", "a.mathml"]),
+            (None, ["a.css", "a.json", "a.wasm"]),
+            (None, ["a.png", "a.txt", "LICENSE"]),
+        ];
+        for (expected, names) in cases {
+            for name in names {
+                assert_eq!(code(&of(name)), expected, "{name}: {}", of(name));
+            }
+        }
+    }
+
     #[test]
     fn what_is_packed_already_is_known_by_its_type() {
         let plain = [

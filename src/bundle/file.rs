@@ -8,6 +8,7 @@ use axum::http::header::InvalidHeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use lol_html::errors::RewritingError;
 use sha2::{Digest as _, Sha256};
 
 use super::content_type::Code;
@@ -15,6 +16,34 @@ use super::encoding::{Coding, Encoded, Encodings};
 use super::inject::Injection;
 use super::stream::OnDisk;
 use super::{caching, content_type};
+
+/// Why a file cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// A header value derived from it is not one. No file is known to cause it.
+    #[error("cannot be described in HTTP headers; please report this")]
+    Header(#[from] InvalidHeaderValue),
+    /// Its content security policy would be longer than proxies take.
+    #[error(
+        "needs a Content-Security-Policy of {bytes} bytes, and no more than {limit} fit beside cookies: it names \
+         {scripts} inline scripts by their hashes, and every origin of [viewer]; put scripts into files, or set \
+         viewer.csp = false"
+    )]
+    Policy {
+        /// How long it would be, in bytes.
+        bytes: usize,
+        /// How long it may be, in bytes.
+        limit: usize,
+        /// How many inline scripts it would name, the shim among them.
+        scripts: usize,
+    },
+    /// It is a page that cannot be read as one. No file is known to cause it.
+    #[error(
+        "cannot be read as HTML ({0}); please report this, or set viewer.shim = \"off\" and viewer.csp = false"
+    )]
+    Html(#[from] RewritingError),
+}
 
 /// One file of a viewer bundle. Cloning shares the bytes.
 #[derive(Clone)]
@@ -41,8 +70,11 @@ pub(super) enum Content {
 
 impl File {
     /// Describes bytes that nothing is added to.
-    #[cfg(test)]
-    pub(super) fn new(path: String, body: Bytes) -> Result<Self, InvalidHeaderValue> {
+    ///
+    /// # Errors
+    ///
+    /// A value that does not fit in a header; no file is known to cause it.
+    pub(super) fn new(path: String, body: Bytes) -> Result<Self, FileError> {
         Self::injected(path, body, &Injection::default())
     }
 
@@ -50,19 +82,19 @@ impl File {
     ///
     /// # Errors
     ///
-    /// A value that does not fit in a header; no file is known to cause it.
+    /// [`FileError`] says what cannot be added.
     pub(super) fn injected(
         path: String,
         body: Bytes,
         injection: &Injection,
-    ) -> Result<Self, InvalidHeaderValue> {
-        let media_type = content_type::of(&path);
-        let (body, policy, rewritten) = match content_type::code(&media_type) {
+    ) -> Result<Self, FileError> {
+        let (body, policy, rewritten) = match content_type::code(&content_type::of(&path)) {
             Some(Code::Page) => {
-                let page = injection.page(body);
+                let page = injection.page(body)?;
                 (page.body, page.policy, injection.changes_scripts())
             }
             Some(Code::Script) => (injection.script(body), None, injection.changes_scripts()),
+            Some(Code::Document) => (body, injection.policy(&[])?, false),
             None => (body, None, false),
         };
         let etag = strong_etag(&body)?;
@@ -70,7 +102,7 @@ impl File {
         Ok(Self { policy, ..file })
     }
 
-    /// Describes a file that stays on disk, at a decoded URL path. Nothing is added to it.
+    /// Describes a file that stays on disk, at a decoded URL path. Nothing is added to its bytes.
     ///
     /// # Errors
     ///
@@ -79,8 +111,12 @@ impl File {
         path: String,
         disk: OnDisk,
         etag: HeaderValue,
-    ) -> Result<Self, InvalidHeaderValue> {
-        Self::described(path, Content::Disk(Arc::new(disk)), etag, false)
+        injection: &Injection,
+    ) -> Result<Self, FileError> {
+        let runs = content_type::code(&content_type::of(&path)).is_some();
+        let policy = if runs { injection.policy(&[])? } else { None };
+        let file = Self::described(path, Content::Disk(Arc::new(disk)), etag, false)?;
+        Ok(Self { policy, ..file })
     }
 
     fn described(
@@ -189,7 +225,7 @@ impl File {
         &self.cache_control
     }
 
-    /// Returns the `Content-Security-Policy` of a page, if it has one.
+    /// Returns the `Content-Security-Policy` of a page or another document that runs scripts, if it has one.
     #[must_use]
     pub fn policy(&self) -> Option<&HeaderValue> {
         self.policy.as_ref()

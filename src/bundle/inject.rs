@@ -1,23 +1,35 @@
 //! What is added to a bundle's files as they are read: the shim, and what a page may load.
 //!
-//! 1. Every page begins with the shim as an inline script: before any script of the viewer's.
+//! 1. Every page has the shim as an inline script before its first element, or first in its head: before any
+//!    script of the viewer's. Nothing stands before it but what runs nothing: a document type, comments, text
+//!    and the tag of the root.
 //! 2. Every script begins with the part of it that workers need, since any may be a worker's. It does
 //!    nothing where the shim is already.
 //! 3. Every page carries a content security policy (W3C CSP3) that names the inline scripts it holds by
-//!    their hashes.
+//!    their hashes, of a length that proxies take. Documents of XML, SVG among them, run scripts too: they
+//!    carry it without any hash.
 //!
 //! Subresource integrity (`integrity="sha384-…"`) was computed over the scripts of before, and is taken out
-//! of pages where it is about files of the bundle.
+//! of pages where it is about files of the site.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 
 use axum::http::HeaderValue;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use lol_html::errors::RewritingError;
 use lol_html::html_content::{ContentType, Element};
-use lol_html::{HtmlRewriter, Settings, element, text};
+use lol_html::{HtmlRewriter, Settings, element, end, text};
 use sha2::{Digest as _, Sha256};
+use url::Url;
+
+use super::file::FileError;
+
+/// Bytes of a policy at most. A page's cookies and their ledger take as much again, and what stands in front may
+/// have 8 KB for all header fields together.
+const MAX_POLICY: usize = 4096;
 
 /// What is added to the files of a bundle. Nothing, by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +38,9 @@ pub struct Injection {
     pub shim: Option<ShimTexts>,
     /// What pages may load besides what is theirs; no policy at all if none.
     pub policy: Option<Sources>,
+    /// The site's hosts, with their ports if they are unusual: what pages load from there by its full URL is
+    /// a bundle's file all the same.
+    pub own: Vec<String>,
 }
 
 /// The shim as text.
@@ -42,7 +57,7 @@ pub struct ShimTexts {
 pub struct Sources {
     /// Origins that scripts may come from.
     pub scripts: Vec<String>,
-    /// Origins of data, which `https:` may not cover on one laptop.
+    /// Sources of data that `https:` does not cover, as on one laptop.
     pub data: Vec<String>,
     /// Origins whose pages may show the viewer in a frame.
     pub ancestors: Vec<String>,
@@ -53,6 +68,11 @@ pub struct Sources {
 pub(super) struct Page {
     pub(super) body: Bytes,
     pub(super) policy: Option<HeaderValue>,
+}
+
+struct Rewritten {
+    body: Vec<u8>,
+    hashes: Vec<String>,
 }
 
 impl Injection {
@@ -71,6 +91,7 @@ impl Injection {
     /// A script in strict mode stays in it: the directive must come first (ECMA-262, "Directive Prologues").
     pub(super) fn script(&self, body: Bytes) -> Bytes {
         let Some(shim) = &self.shim else { return body };
+        let body = in_utf8(body);
         let after_mark = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&body);
         let strict = if is_strict(after_mark) { "\"use strict\";" } else { "" };
         let (interpreter, rest) = after_mark.split_at(interpreter_line(after_mark));
@@ -79,42 +100,49 @@ impl Injection {
     }
 
     /// Puts the shim into a page, and says what the page may load.
-    pub(super) fn page(&self, body: Bytes) -> Page {
-        let rewritten = self.rewrite(&body);
-        let policy = self.policy.as_ref().map(|sources| policy(sources, &rewritten.hashes));
+    ///
+    /// # Errors
+    /// A page that no policy of ours fits, or that cannot be read.
+    pub(super) fn page(&self, body: Bytes) -> Result<Page, FileError> {
+        let rewritten = self.rewrite(&in_utf8(body.clone()))?;
+        let policy = self.policy(&rewritten.hashes)?;
         let body = if self.shim.is_some() { rewritten.body.into() } else { body };
-        Page { body, policy: policy.and_then(|text| HeaderValue::try_from(text).ok()) }
+        Ok(Page { body, policy })
     }
 
-    fn rewrite(&self, body: &[u8]) -> Rewritten {
-        // A page need not spell its head out, and only the first one counts.
-        let shim = self.text().map(|shim| format!("<script>{shim}</script>"));
-        match self.rewrite_with(body, shim.as_deref()) {
-            Some((rewritten, true)) => rewritten,
-            Some((rewritten, false)) => before_all(rewritten, shim.as_deref().unwrap_or_default()),
-            None => {
-                let hashes = self.text().map(hash).into_iter().collect();
-                let as_it_is = Rewritten { body: body.to_owned(), hashes };
-                before_all(as_it_is, shim.as_deref().unwrap_or_default())
-            }
+    /// Returns the policy of a document whose inline scripts have these hashes; none if there is to be none.
+    ///
+    /// # Errors
+    /// [`FileError::Policy`] where it would be too long for a header.
+    pub(super) fn policy(&self, hashes: &[String]) -> Result<Option<HeaderValue>, FileError> {
+        let Some(sources) = &self.policy else { return Ok(None) };
+        let text = policy(sources, hashes);
+        if text.len() > MAX_POLICY {
+            let (bytes, limit, scripts) = (text.len(), MAX_POLICY, hashes.len());
+            return Err(FileError::Policy { bytes, limit, scripts });
         }
+        Ok(Some(HeaderValue::try_from(text)?))
     }
 
-    /// Also returns whether there was a head to put the shim into.
-    fn rewrite_with(&self, body: &[u8], shim: Option<&str>) -> Option<(Rewritten, bool)> {
-        let placed = Cell::new(shim.is_none());
+    fn rewrite(&self, body: &[u8]) -> Result<Rewritten, RewritingError> {
+        let shim = self.text().map(|shim| format!("<script>{shim}</script>"));
+        let to_place = Cell::new(shim.as_deref());
         let inline = RefCell::new(Vec::new());
-        let mut hashes: Vec<String> = self.text().map(hash).into_iter().collect();
-        let mut output = Vec::with_capacity(body.len() + shim.map_or(0, str::len));
+        let mut output = Vec::with_capacity(body.len() + shim.as_ref().map_or(0, String::len));
         let handlers = vec![
-            element!("head", |head| {
-                if let Some(shim) = shim.filter(|_| !placed.replace(true)) {
-                    head.prepend(shim, ContentType::Html);
+            // A script may stand before a head that is spelled out, which browsers then overlook.
+            element!("*", |element| {
+                let Some(shim) = to_place.get() else { return Ok(()) };
+                match &*element.tag_name() {
+                    "html" => return Ok(()),
+                    "head" => element.prepend(shim, ContentType::Html),
+                    _ => element.before(shim, ContentType::Html),
                 }
+                to_place.set(None);
                 Ok(())
             }),
             element!("script[integrity], link[integrity]", |element| {
-                if self.shim.is_some() && !leads_elsewhere(element) {
+                if self.shim.is_some() && self.is_own(element) {
                     element.remove_attribute("integrity");
                 }
                 Ok(())
@@ -131,52 +159,51 @@ impl Injection {
             }),
         ];
         // Strict, it would give up on pages that browsers read.
-        let settings = Settings::new().with_strict(false);
+        let settings =
+            Settings::new().with_strict(false).append_document_content_handler(end!(|end| {
+                if let Some(shim) = to_place.take() {
+                    end.append(shim, ContentType::Html);
+                }
+                Ok(())
+            }));
         let settings =
             handlers.into_iter().fold(settings, Settings::append_element_content_handler);
         let mut rewriter =
             HtmlRewriter::new(settings, |part: &[u8]| output.extend_from_slice(part));
-        rewriter.write(body).ok()?;
-        rewriter.end().ok()?;
-        hashes.extend(inline.into_inner().iter().map(|script| hash(script)));
-        Some((Rewritten { body: output, hashes }, placed.get()))
+        rewriter.write(body)?;
+        rewriter.end()?;
+        let mut hashes: Vec<String> = self.text().map(hash).into_iter().collect();
+        hashes.extend(inline.take().iter().map(|script| hash(script)));
+        let mut seen = HashSet::new();
+        hashes.retain(|hash| seen.insert(hash.clone()));
+        Ok(Rewritten { body: output, hashes })
+    }
+
+    /// Whether what an element loads is served by this site.
+    fn is_own(&self, element: &Element<'_, '_>) -> bool {
+        let url = element.get_attribute("src").or_else(|| element.get_attribute("href"));
+        // Where the page itself is does not matter, as long as it is nowhere else.
+        let here = Url::parse("https://here.invalid/").ok();
+        let url = Url::options().base_url(here.as_ref()).parse(&url.unwrap_or_default());
+        url.is_ok_and(|url| {
+            let host = url.host_str().unwrap_or_default();
+            let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+            host == "here.invalid" || self.own.contains(&host)
+        })
     }
 }
 
-struct Rewritten {
-    body: Vec<u8>,
-    hashes: Vec<String>,
-}
-
-/// Puts a script before everything but the document type and what comments stand before that, for a page
-/// that has no head of its own.
-fn before_all(page: Rewritten, shim: &str) -> Rewritten {
-    let start = page.body.strip_prefix("\u{feff}".as_bytes()).map_or(0, |_| 3);
-    let at = end_of_document_type(&page.body, start).unwrap_or(start);
-    let (before, after) = page.body.split_at(at);
-    Rewritten { body: [before, shim.as_bytes(), after].concat(), hashes: page.hashes }
-}
-
-/// Where the document type ends that begins at `from`, behind spaces and comments; none if there is none.
-fn end_of_document_type(page: &[u8], from: usize) -> Option<usize> {
-    let rest = page.get(from..)?;
-    let at = from + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    let rest = page.get(at..)?;
-    if rest.starts_with(b"<!--") {
-        let end = rest.windows(3).position(|bytes| bytes == b"-->")?;
-        return end_of_document_type(page, at + end + 3);
-    }
-    let is_type = rest.get(..9)?.eq_ignore_ascii_case(b"<!doctype");
-    rest.iter().position(|byte| *byte == b'>').filter(|_| is_type).map(|end| at + end + 1)
-}
-
-/// Whether a URL of an element names another origin.
-fn leads_elsewhere(element: &Element<'_, '_>) -> bool {
-    let url = element.get_attribute("src").or_else(|| element.get_attribute("href"));
-    url.is_some_and(|url| {
-        let url = url.trim_start();
-        url.starts_with("//") || url.contains("://")
-    })
+/// A text in UTF-8. One that begins with the byte order mark of UTF-16 is read as that by browsers, whatever its
+/// header says (WHATWG Encoding, "decode").
+fn in_utf8(body: Bytes) -> Bytes {
+    let unit: fn([u8; 2]) -> u16 = match body.get(..2) {
+        Some(b"\xff\xfe") => u16::from_le_bytes,
+        Some(b"\xfe\xff") => u16::from_be_bytes,
+        _ => return body,
+    };
+    let (pairs, _) = body.as_chunks::<2>();
+    let units: Vec<u16> = pairs.iter().skip(1).map(|pair| unit(*pair)).collect();
+    String::from_utf16_lossy(&units).into()
 }
 
 /// Whether a script says first that it is in strict mode. A comment before it hides that from us, which
@@ -193,8 +220,9 @@ fn interpreter_line(script: &[u8]) -> usize {
 }
 
 fn hash(script: &str) -> String {
-    // A page is read with its line ends made one (WHATWG HTML, "preprocessing the input stream").
-    let script = script.replace("\r\n", "\n").replace('\r', "\n");
+    // A page is read with its line ends made one, and without NUL (WHATWG HTML, "preprocessing the input
+    // stream" and "script data state").
+    let script = script.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script)))
 }
 
@@ -227,32 +255,49 @@ mod tests {
 
     fn injection() -> Injection {
         let shim = ShimTexts { page: "shim();".to_owned(), script: "part();".to_owned() };
-        Injection { shim: Some(shim), policy: Some(Sources::default()) }
+        let own = vec!["viewer.example.org".to_owned(), "viewer.localhost:8080".to_owned()];
+        Injection { shim: Some(shim), policy: Some(Sources::default()), own }
     }
 
     fn page(html: &str) -> String {
-        let page = injection().page(Bytes::copy_from_slice(html.as_bytes()));
+        let page = injection().page(Bytes::copy_from_slice(html.as_bytes())).unwrap();
         String::from_utf8(page.body.to_vec()).unwrap()
     }
 
     fn policy_of(html: &str) -> String {
-        let page = injection().page(Bytes::copy_from_slice(html.as_bytes()));
+        let page = injection().page(Bytes::copy_from_slice(html.as_bytes())).unwrap();
         page.policy.unwrap().to_str().unwrap().to_owned()
     }
 
+    // Whether browsers agree is for `tests/it/injection.rs`.
     #[test]
-    fn the_shim_stands_before_every_script_of_a_page() {
+    fn the_shim_stands_before_every_element_that_may_run_a_script() {
         let shim = "<script>shim();</script>";
         for (html, expected) in [
             ("<!doctype html><head><script src=a>", "<!doctype html><head>SHIM<script src=a>"),
             ("<HTML><HEAD lang='<head>'><title>x", "<HTML><HEAD lang='<head>'>SHIM<title>x"),
             ("<!-- <head> --><head><b>", "<!-- <head> --><head>SHIM<b>"),
+            ("<script>a</script><head><b>", "SHIM<script>a</script><head><b>"),
+            (
+                "<html lang=en><script>a</script><head>",
+                "<html lang=en>SHIM<script>a</script><head>",
+            ),
+            ("<template><head></template><p>", "SHIM<template><head></template><p>"),
+            ("<svg><head><script>a", "SHIM<svg><head><script>a"),
+            ("<noscript><head></noscript><script>", "SHIM<noscript><head></noscript><script>"),
+            ("<!doctype html><frameset>", "<!doctype html>SHIM<frameset>"),
+            ("</head></p><script src=a>", "</head></p>SHIM<script src=a>"),
             ("<!doctype html><script src=a>", "<!doctype html>SHIM<script src=a>"),
-            (" <!DOCTYPE html>\n<p>", " <!DOCTYPE html>SHIM\n<p>"),
-            ("<!-- a --> <!doctype html><p>", "<!-- a --> <!doctype html>SHIM<p>"),
-            ("<!-- <!doctype html><p>", "SHIM<!-- <!doctype html><p>"),
-            ("<script>a", "SHIM<script>a"),
+            (" <!DOCTYPE html>\n<p>", " <!DOCTYPE html>\nSHIM<p>"),
+            (
+                "<?xml version='1.0'?><!doctype html><p>",
+                "<?xml version='1.0'?><!doctype html>SHIM<p>",
+            ),
+            ("<!--><!doctype html><p> -->", "<!--><!doctype html>SHIM<p> -->"),
+            ("<title><head></title>", "SHIM<title><head></title>"),
+            ("<!-- <!doctype html><p>", "<!-- <!doctype html><p>SHIM"),
             ("\u{feff}<p>", "\u{feff}SHIM<p>"),
+            ("text", "textSHIM"),
             ("", "SHIM"),
         ] {
             assert_eq!(page(html), expected.replace("SHIM", shim), "{html}");
@@ -260,10 +305,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_added_twice_or_to_text() {
-        let html = "<head></head><head></head><textarea><head></textarea>";
-        assert_eq!(page(html).matches("shim").count(), 1);
-        assert_eq!(page("<title><head></title>").find("<script>"), Some(0));
+    fn a_text_in_utf_16_is_read_as_what_it_is() {
+        for unit in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bytes = |text: &str| -> Bytes {
+                "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(unit).collect()
+            };
+            let html = bytes("<head><script>f(\"é\")</script>");
+            let page = injection().page(html.clone()).unwrap();
+            assert_eq!(page.body, "<head><script>shim();</script><script>f(\"é\")</script>");
+            assert!(page.policy.unwrap().to_str().unwrap().contains(&hash("f(\"é\")")));
+            assert_eq!(injection().script(bytes("f(\"é\")")), "part();f(\"é\")");
+            let as_it_is = Injection { shim: None, ..injection() };
+            assert_eq!(as_it_is.page(html.clone()).unwrap().body, html);
+        }
     }
 
     #[test]
@@ -277,6 +331,8 @@ mod tests {
         );
         assert!(policy.contains(&hash("a\nb")) && policy.contains(&hash("")), "{policy}");
         assert_eq!(policy.matches("sha256-").count(), 3);
+        let policy = policy_of("<script>a</script><script>a</script><script>shim();</script>");
+        assert_eq!(policy.matches("sha256-").count(), 2, "each is named once");
     }
 
     #[test]
@@ -290,27 +346,65 @@ mod tests {
     }
 
     #[test]
-    fn integrity_of_the_bundles_own_files_is_taken_out() {
-        let html = "<head></head><script src='a.js' integrity='sha384-x'></script>\
-                    <script src='https://cdn.example.org/b.js' integrity='sha384-y'></script>";
-        let page = page(html);
-        assert!(!page.contains("sha384-x") && page.contains("sha384-y"), "{page}");
+    fn integrity_of_the_sites_own_files_is_taken_out() {
+        for own in [
+            "a.js",
+            "/a.js",
+            "a.js?from=https://cdn.example.org/",
+            " https://viewer.example.org/a.js",
+            "HTTPS://Viewer.Example.ORG:443/a.js",
+            "//viewer.example.org/a.js",
+            "\\\\viewer.example.org/a.js",
+            "http://viewer.localhost:8080/a.js",
+        ] {
+            for tag in ["script src", "link rel=modulepreload href"] {
+                let page = page(&format!("<{tag}='{own}' integrity=sha384-x>"));
+                assert!(!page.contains("sha384-x"), "{page}");
+            }
+        }
+        for other in [
+            "https://cdn.example.org/a.js",
+            "//cdn.example.org/a.js",
+            "https://viewer.example.org:8443/a.js",
+            "https://viewer.example.org@cdn.example.org/a.js",
+            "https://viewer.example.org.cdn.example.org/a.js",
+            "\\/cdn.example.org/a.js",
+        ] {
+            let page = page(&format!("<script src='{other}' integrity=sha384-x></script>"));
+            assert!(page.contains("sha384-x"), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_is_too_long_for_a_header_is_refused() {
+        let html = |scripts: usize| -> Bytes {
+            let script = |at: usize| format!("<script>f({at})</script>");
+            (0..scripts).map(script).collect::<Vec<_>>().concat().into()
+        };
+        let policy = injection().page(html(60)).unwrap().policy.unwrap();
+        assert!((3600..=MAX_POLICY).contains(&policy.len()), "{}", policy.len());
+        let error = injection().page(html(80)).unwrap_err();
+        let FileError::Policy { bytes: 4097.., limit: MAX_POLICY, scripts: 81 } = error else {
+            panic!("{error:?}")
+        };
+        assert!(error.to_string().contains("viewer.csp = false"), "{error}");
+        assert!(Injection { policy: None, ..injection() }.page(html(80)).is_ok());
     }
 
     #[test]
     fn without_a_shim_pages_stay_as_they_are_and_have_a_policy_still() {
         let injection = Injection { shim: None, ..injection() };
         let html = Bytes::from_static(b"<head><script integrity=x>a</script>");
-        let page = injection.page(html.clone());
+        let page = injection.page(html.clone()).unwrap();
         assert_eq!(page.body, html);
         assert!(page.policy.unwrap().to_str().unwrap().contains("sha256-"));
-        assert_eq!(Injection::default().page(html.clone()).policy, None);
+        assert_eq!(Injection::default().page(html.clone()).unwrap().policy, None);
     }
 
     #[test]
     fn bytes_that_are_no_text_are_what_browsers_read_them_as() {
         let html = Bytes::from_static(b"<head></head>\xff\xfe<script>\xff</script>");
-        let page = injection().page(html);
+        let page = injection().page(html).unwrap();
         assert!(page.body.ends_with(b"\xff\xfe<script>\xef\xbf\xbd</script>"));
         assert!(page.policy.unwrap().to_str().unwrap().contains(&hash("\u{fffd}")));
     }

@@ -4,9 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use axum::http::header::InvalidHeaderValue;
-
 use super::Bundle;
+use super::file::FileError;
 use super::inject::Injection;
 use super::walk::Walk;
 
@@ -103,13 +102,13 @@ pub enum LoadError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// A header value derived from a file is not one. No file is known to cause it.
-    #[error("{} cannot be described in HTTP headers; please report this", path.display())]
-    Header {
+    /// A file that cannot be served.
+    #[error("{} {why}", path.display())]
+    File {
         /// The file.
         path: PathBuf,
-        /// What was wrong with the value.
-        source: InvalidHeaderValue,
+        /// What is wrong with it.
+        why: FileError,
     },
 }
 

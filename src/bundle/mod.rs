@@ -18,7 +18,8 @@
 //! 6. A navigation to a path that does not exist gets `/index.html` (the application routes it); a
 //!    script, chunk or image that does not exist gets 404, never HTML.
 //! 7. Pages and scripts are served with the [`shim`] in front, unless [`Injection`] is empty. A rewritten
-//!    script is revalidated whatever its name, since its bytes change with the shim.
+//!    script is revalidated whatever its name, since its bytes change with the shim. What else runs scripts, as
+//!    XML does, carries the policy of pages.
 //! 8. A bundle that takes the place of another holds the hashed files of that one for an hour, for pages
 //!    that are open.
 //!
@@ -55,10 +56,12 @@ mod walk;
 use std::collections::HashMap;
 use std::fmt;
 
+use bytes::Bytes;
+
 pub use self::compress::Compressor;
 use self::earlier::Earlier;
 pub use self::encoding::{Coding, Encoded};
-pub use self::file::File;
+pub use self::file::{File, FileError};
 pub use self::inject::{Injection, ShimTexts, Sources};
 pub use self::load::{Limits, LoadError};
 pub use self::mount::{Bundles, Mark, Mount, Origin, Place};
@@ -97,7 +100,7 @@ impl Bundle {
         self.get_decoded(&path::decode(path)?)
     }
 
-    /// Returns `/index.html`, which every loaded bundle has.
+    /// Returns `/index.html`, which every bundle has that was loaded.
     #[must_use]
     pub fn index(&self) -> Option<&File> {
         self.get_decoded("/")
@@ -119,6 +122,15 @@ impl Bundle {
     #[must_use]
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
+    }
+
+    /// Makes a bundle of files as they are, by their decoded URL paths.
+    ///
+    /// # Errors
+    /// [`FileError::Header`]; no file is known to cause it.
+    pub fn of(files: impl IntoIterator<Item = (String, Bytes)>) -> Result<Self, FileError> {
+        let files = files.into_iter().map(|(path, body)| File::new(path, body));
+        Ok(Self::assemble(files.collect::<Result<_, _>>()?, Vec::new()))
     }
 
     /// Returns this bundle as the one that takes the place of `present`: with the files that pages of

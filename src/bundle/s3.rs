@@ -320,12 +320,11 @@ impl Bundle {
     /// Makes a bundle of what was fetched. Computes; call it off the async threads.
     ///
     /// # Errors
-    /// [`LoadError::Header`]; no object is known to cause it.
+    /// [`LoadError::File`] names the object that cannot be served.
     pub fn of_objects(objects: Objects, injection: &Injection) -> Result<Self, LoadError> {
         let file = |(path, body): (String, Bytes)| {
             let name = PathBuf::from(&path);
-            File::injected(path, body, injection)
-                .map_err(|source| LoadError::Header { path: name, source })
+            File::injected(path, body, injection).map_err(|why| LoadError::File { path: name, why })
         };
         let files = objects.files.into_iter().map(file).collect::<Result<_, _>>()?;
         Ok(Self::assemble(files, objects.skipped))

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::content_type::{self, Code};
 use super::inject::Injection;
 use super::load::{Limits, LoadError};
 use super::skipped::{SkipReason, Skipped};
 use super::stream::OnDisk;
-use super::{File, content_type, path};
+use super::{File, path};
 
 /// The state of one reading: what is left to visit, and what was found.
 pub(super) struct Walk<'a> {
@@ -113,7 +114,7 @@ impl<'a> Walk<'a> {
         };
         self.bytes_left = self.bytes_left.saturating_sub(body.len() as u64);
         let file = File::injected(url, Bytes::from(body), self.injection)
-            .map_err(|source| LoadError::Header { path: path.to_owned(), source })?;
+            .map_err(|why| LoadError::File { path: path.to_owned(), why })?;
         self.files.push(file);
         Ok(())
     }
@@ -122,14 +123,14 @@ impl<'a> Walk<'a> {
     fn leave_on_disk(&self, url: &str, path: &Path) -> Result<Option<File>, LoadError> {
         let unreadable = |source| LoadError::Read { path: path.to_owned(), source };
         let length = fs::metadata(path).map_err(unreadable)?.len();
-        if length <= self.limits.stream_bytes
-            || content_type::code(&content_type::of(url)).is_some()
-        {
+        let rewritten =
+            matches!(content_type::code(&content_type::of(url)), Some(Code::Page | Code::Script));
+        if length <= self.limits.stream_bytes || rewritten {
             return Ok(None);
         }
         let (disk, etag) = OnDisk::describe(path).map_err(unreadable)?;
-        let file = File::on_disk(url.to_owned(), disk, etag)
-            .map_err(|source| LoadError::Header { path: path.to_owned(), source })?;
+        let file = File::on_disk(url.to_owned(), disk, etag, self.injection)
+            .map_err(|why| LoadError::File { path: path.to_owned(), why })?;
         Ok(Some(file))
     }
 

@@ -159,10 +159,11 @@ fn load_bundles(config: &Config, present: &Bundles) -> Result<Bundles, (String, 
 /// What is added to the files of every bundle.
 fn injection(config: &Config, viewer: &Viewer) -> Injection {
     let origins = |urls: &[BaseUrl]| urls.iter().map(ToString::to_string).collect();
-    let mut data: Vec<String> =
-        config.distributions.iter().map(|distribution| distribution.base.to_string()).collect();
+    let data = config.distributions.iter().map(|distribution| distribution.base.to_string());
+    // The policy's `https:` covers the others.
+    let mut data: Vec<String> = data.filter(|base| base.starts_with("http:")).collect();
     if config.site.is_laptop() {
-        // Public data of stand-ins is there without TLS, and the policy's `https:` does not cover it.
+        // Public data of stand-ins is there without TLS too.
         data.push("http:".to_owned());
     }
     let sources = |csp: &CspSources| Sources {
@@ -174,7 +175,8 @@ fn injection(config: &Config, viewer: &Viewer) -> Injection {
         let config = shim_config(config);
         ShimTexts { page: config.page(None), script: config.worker() }
     });
-    Injection { shim, policy: viewer.csp.as_ref().map(sources) }
+    let own = config.site.urls().map(|url| url.authority().to_owned()).collect();
+    Injection { shim, policy: viewer.csp.as_ref().map(sources), own }
 }
 
 /// What the shim is told of this site. Everybody may read it.

@@ -39,6 +39,8 @@ mod handoff;
 mod harden;
 /// `deploy/iam/`: linted, as large as the code needs and no larger, and used as written.
 mod iam;
+/// The shim and the policy in pages, as a browser reads them.
+mod injection;
 /// Which instances of the service there are, and what they sign with.
 mod instances;
 /// A browser's cookie jar, as the standard has it.

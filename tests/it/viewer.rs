@@ -2,6 +2,7 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use edgemint::bundle::Place;
 use edgemint::config::{ConfigError, Environment};
 use edgemint::cookies::LEDGER_PREFIX;
 use sha2::{Digest as _, Sha256};
@@ -316,6 +317,27 @@ async fn files_are_compressed_behind_the_service_and_stay_so_over_a_reload() {
     let request = bare(Method::GET, "/data.json").header("accept-encoding", "br");
     let at_once = app.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!(at_once.header("content-encoding"), "br");
+}
+
+#[tokio::test]
+async fn a_page_with_too_many_inline_scripts_is_refused_under_the_bundles_key() {
+    let app = App::new();
+    let viewer = app.folder.path().join("viewer");
+    let script = |at: usize| format!("<script>f({at})</script>");
+    let scripts = |count| (0..count).map(script).collect::<Vec<_>>().concat();
+    let write = |count| std::fs::write(viewer.join("many.html"), scripts(count)).unwrap();
+    write(50);
+    let loaded = App::load(&app.folder).unwrap();
+    let Some(Place::Within(bundle, path)) = loaded.bundles.find("viewer.example.org", "/many.html")
+    else {
+        panic!("no bundle")
+    };
+    assert!(bundle.get(path).unwrap().policy().unwrap().len() < 4096);
+    write(100);
+    let error = App::load(&app.folder).unwrap_err().to_string();
+    for part in ["viewer.root", "many.html", "names 101 inline scripts", "viewer.csp = false"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
 }
 
 #[tokio::test]
