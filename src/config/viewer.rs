@@ -23,8 +23,22 @@ pub struct Viewer {
     pub shim: Shim,
     /// Which content security policy pages carry; none if `csp = false`.
     pub csp: Option<CspSources>,
-    /// Which bundle opens the datasets on the session page, by its path.
+    /// Which bundle opens the datasets on the session page, by its path. See [`Viewer::opens_at`].
     pub open_with: PathPrefix,
+}
+
+impl Viewer {
+    /// Where the bundle that opens datasets is, for somebody who asks at `here`, one of the site's URLs: there,
+    /// or where it is served first.
+    #[must_use]
+    pub fn opens_at(&self, here: &BaseUrl, site: &Site) -> Option<String> {
+        let serves = |url: &&BaseUrl| {
+            let mut bundles = self.bundles.iter().filter(|bundle| bundle.path == self.open_with);
+            bundles.any(|bundle| bundle.hosts.contain(url.host()))
+        };
+        let url = std::iter::once(here).chain(site.urls()).find(serves)?;
+        Some(format!("{url}{}", self.open_with))
+    }
 }
 
 /// One viewer bundle and where it is served.

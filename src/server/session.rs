@@ -120,15 +120,16 @@ async fn describe(asked: &Asked) -> Result<Response, ServeError> {
 /// What a viewer can show this person, with the URLs at which ours does.
 fn datasets<'a>(asked: &'a Asked, opened: &[Opened]) -> Vec<(&'a Dataset, Option<String>)> {
     let config = &asked.snapshot.config;
-    let viewer = config.viewer.as_ref().map(|viewer| &viewer.open_with);
+    let viewer = config.viewer.as_ref();
+    let viewer = viewer.and_then(|viewer| viewer.opens_at(asked.public_url(), &config.site));
     let open_to_them = |rule: &&Rule| opened.iter().any(|part| part.rules.contains(&rule.name));
     let datasets =
         config.rules.iter().filter(open_to_them).filter_map(|rule| rule.dataset.as_ref());
     datasets
         .filter(|dataset| opened.iter().any(|part| dataset.is_under(part)))
         .map(|dataset| {
-            let url = |path| format!("{}{path}{}", asked.public_url(), dataset.fragment());
-            (dataset, viewer.map(url))
+            let url = |viewer| format!("{viewer}{}", dataset.fragment());
+            (dataset, viewer.as_ref().map(url))
         })
         .collect()
 }

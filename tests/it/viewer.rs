@@ -234,6 +234,35 @@ async fn the_session_lists_datasets_with_links_for_those_they_are_open_to() {
     assert_eq!(other["datasets"], serde_json::json!([]));
 }
 
+#[tokio::test]
+async fn datasets_are_opened_at_a_host_where_the_bundle_is() {
+    let dataset = "title = \"Em\"\nsource = \"zarr3://https://data.example.org/lab-a/em\"";
+    let rule = "resources = [\"https://data.example.org/lab-a/*\"]";
+    let config = CONFIG.replace(rule, &format!("{rule}\n{dataset}"));
+    let bundle = "open_with = \"/v/\"\n[[viewer.bundle]]\nroot = \"viewer\"\npath = \"/v/\"\n";
+    for (hosts, opened) in [
+        ("\"viewer.example.org\", \"beta.example.org\"", ["viewer", "beta"]),
+        ("\"beta.example.org\"", ["beta", "beta"]),
+        ("\"gamma.example.org\", \"beta.example.org\"", ["beta", "beta"]),
+        ("\"viewer.example.org\"", ["viewer", "viewer"]),
+    ] {
+        let app = App::with(&format!(
+            "other_urls = [\"https://beta.example.org\", \"https://gamma.example.org\"]\n\
+             {config}{bundle}hosts = [{hosts}]\n"
+        ));
+        for (asked, opened) in ["viewer", "beta"].into_iter().zip(opened) {
+            let request = Request::get("/session")
+                .header("host", format!("{asked}.example.org"))
+                .header("x-amzn-oidc-data", app.claims_token(person("Ada")))
+                .header("x-amzn-oidc-accesstoken", app.access_token(person("Ada")));
+            let session = app.send(request.body(Body::empty()).unwrap()).await.json();
+            let url = session["datasets"][0]["url"].as_str().unwrap();
+            let expected = format!("https://{opened}.example.org/v/#!");
+            assert!(url.starts_with(&expected), "{hosts}: {url}");
+        }
+    }
+}
+
 #[test]
 fn datasets_and_bundles_that_cannot_be_are_refused_at_their_key() {
     let rule = "resources = [\"https://data.example.org/lab-a/*\"]";
