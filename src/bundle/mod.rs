@@ -162,8 +162,9 @@ impl Bundle {
         self.files.len() == other.files.len() && self.files.iter().zip(&other.files).all(same)
     }
 
-    /// Returns how much of it is in memory, in bytes.
-    fn bytes_in_memory(&self) -> u64 {
+    /// Returns how much of it is in memory, in bytes, before compression.
+    #[must_use]
+    pub fn bytes_in_memory(&self) -> u64 {
         self.files.iter().filter_map(File::body).map(|body| body.len() as u64).sum()
     }
 

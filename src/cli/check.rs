@@ -9,7 +9,11 @@ use super::output::{say, say_json};
 use super::{ConfigFile, Done};
 use crate::access::{Allow, Rule};
 use crate::bundle::{Bundle, Mount};
-use crate::config::{ConfigError, Fronts, LoginFront, Provider, process_environment};
+use crate::config::{
+    Config, ConfigError, CspSources, Fronts, LoginFront, Provider, Shim, Viewer,
+    process_environment,
+};
+use crate::policy::BaseUrl;
 use crate::server::Snapshot;
 
 /// How many of the names that are not served are told.
@@ -97,6 +101,9 @@ fn describe(snapshot: &Snapshot) {
     }
     line("keys", &describe_keys(snapshot));
     describe_bundles(snapshot.bundles.mounts());
+    if let Some(viewer) = &config.viewer {
+        describe_viewer(viewer, config);
+    }
     for note in notes::of(config) {
         line("note", &note);
     }
@@ -110,10 +117,7 @@ fn describe_bundles(mounts: &[Mount]) {
         let hosts =
             hosts.as_ref().map_or_else(String::new, |hosts| format!(" of {}", hosts.join(", ")));
         let holds = match bundle {
-            Some(bundle) => {
-                let (files, size) = (bundle.files().len(), bundle.total_bytes() / 1024);
-                format!("{files} files, {size} KB in memory")
-            }
+            Some(bundle) => describe_files(bundle),
             None => format!("{}, not read here", origin.source),
         };
         line("bundle", &format!("{holds}, at {path}{hosts}"));
@@ -126,6 +130,43 @@ fn describe_bundles(mounts: &[Mount]) {
     if skipped > MAX_SKIPPED {
         line("skipped", &format!("and {} more", skipped - MAX_SKIPPED));
     }
+}
+
+fn describe_files(bundle: &Bundle) -> String {
+    let (files, held) = (bundle.files().len(), bundle.bytes_in_memory());
+    let streamed = match bundle.total_bytes() - held {
+        0 => String::new(),
+        bytes => format!(" and {} KB left on disk", bytes / 1024),
+    };
+    format!("{files} files, {} KB in memory{streamed}", held / 1024)
+}
+
+fn describe_viewer(viewer: &Viewer, config: &Config) {
+    let shim = match viewer.shim {
+        Shim::Inline => "first in every page and script",
+        Shim::ServiceWorker => "first in every page and script, and a service worker",
+        Shim::Off => {
+            "off: nothing renews cookies in a page that is open, or sends them to another host"
+        }
+    };
+    line("shim", shim);
+    let csp = match &viewer.csp {
+        Some(CspSources { script_src, frame_ancestors }) => {
+            let scripts = list("scripts of this site", script_src);
+            format!("{scripts}; {}", list("in frames of this site", frame_ancestors))
+        }
+        None => "off: pages run every script, and anybody may put them into a frame".to_owned(),
+    };
+    line("csp", &csp);
+    if config.rules.iter().any(|rule| rule.dataset.is_some())
+        && let Some(url) = viewer.opens_at(&config.site.public_url, &config.site)
+    {
+        line("opens", &format!("datasets of /session at {url}"));
+    }
+}
+
+fn list(own: &str, others: &[BaseUrl]) -> String {
+    others.iter().fold(own.to_owned(), |list, other| format!("{list}, {other}"))
 }
 
 /// Whose word is taken for who somebody is.

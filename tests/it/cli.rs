@@ -380,6 +380,39 @@ fn check_says_what_it_found_of_bundles_and_leaves_buckets_alone() {
 }
 
 #[test]
+fn check_says_what_is_added_to_bundles_and_what_stays_on_disk() {
+    let folder = site();
+    let file = folder.path().join("edgemint.toml");
+    let text = out(&check(&folder, &[]));
+    assert!(text.contains("\n    shim    first in every page and script\n"), "{text}");
+    let csp = "\n    csp     scripts of this site; in frames of this site\n";
+    assert!(text.contains(csp) && !text.contains("    opens"), "{text}");
+
+    std::fs::write(folder.path().join("viewer/model.bin"), vec![0; 20 << 10]).unwrap();
+    let viewer = "root = \"viewer\"\nshim = \"off\"\nscript_src = [\"https://cdn.example.org\"]\n\
+                  frame_ancestors = [\"https://portal.example.org\"]";
+    let rule = "resources = [\"https://data.example.org/lab-a/*\"]";
+    let dataset = "title = \"Em\"\nsource = \"zarr3://https://data.example.org/lab-a/em\"";
+    let config =
+        CONFIG.replace("root = \"viewer\"", viewer).replace(rule, &format!("{rule}\n{dataset}"));
+    std::fs::write(&file, format!("{config}\n[limits]\nstream_bytes = 1000\n")).unwrap();
+    let text = out(&check(&folder, &[]));
+    for line in [
+        "bundle  2 files, 0 KB in memory and 20 KB left on disk, at /",
+        "shim    off: nothing renews cookies in a page that is open",
+        "csp     scripts of this site, https://cdn.example.org; in frames of this site, \
+         https://portal.example.org",
+        "opens   datasets of /session at https://viewer.example.org/",
+    ] {
+        assert!(text.contains(&format!("\n    {line}")), "{line} in {text}");
+    }
+    std::fs::write(&file, CONFIG.replace("root = \"viewer\"", "root = \"viewer\"\ncsp = false"))
+        .unwrap();
+    let text = out(&check(&folder, &[]));
+    assert!(text.contains("\n    csp     off: pages run every script"), "{text}");
+}
+
+#[test]
 fn serve_refuses_to_start_on_a_wrong_configuration() {
     let folder = site();
     let file = folder.path().join("edgemint.toml");

@@ -50,12 +50,13 @@ fn of_one_host(config: &Config, distribution: &Distribution) -> Vec<String> {
         ),
         format!("CloudFront strips no path: keys in the bucket begin with {keys}"),
     ];
-    if config.site.trusted_hops == 1 {
-        notes.push(
-            "trusted_hops is 1: with CloudFront in front of a load balancer, the browser's address is \
-             the second from the right, and this takes CloudFront's for everybody's; set trusted_hops = 2"
-                .to_owned(),
-        );
+    let hops = config.site.trusted_hops;
+    if hops < 2 {
+        let taken = if hops == 0 { "the load balancer's" } else { "CloudFront's" };
+        notes.push(format!(
+            "trusted_hops is {hops}: with CloudFront in front of a load balancer, the browser's address is \
+             the second from the right, and this takes {taken} for everybody's; set trusted_hops = 2"
+        ));
     }
     notes
 }
@@ -182,6 +183,8 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        let without_proxy = notes(0, one, "viewer.example.org/data/*");
+        assert!(without_proxy.contains("takes the load balancer's for"), "{without_proxy}");
         assert!(!notes(2, one, "viewer.example.org/data/*").contains("trusted_hops"));
     }
 
