@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use super::secrets::Secrets;
 use crate::access::Lifetime;
-use crate::bundle::shim::ShimConfig;
-use crate::bundle::{Bundles, Injection, Limits, LoadError, Mount, Origin, ShimTexts, Sources};
+use crate::bundle::shim::{ShimConfig, WORKER_PATH};
+use crate::bundle::{
+    Bundle, Bundles, Injection, Limits, LoadError, Mount, Origin, ShimTexts, Sources,
+};
 use crate::clock::EpochSeconds;
 use crate::config::{
     self, Config, ConfigError, CspSources, Distribution, Environment, KeySource, Shim, Viewer,
@@ -31,6 +33,8 @@ pub struct Snapshot {
     pub secrets: Arc<Secrets>,
     /// The viewer bundles.
     pub bundles: Bundles,
+    /// The shim as files of its own.
+    pub scripts: Arc<Bundle>,
 }
 
 /// Why nothing is signed just now.
@@ -73,13 +77,18 @@ impl Snapshot {
         let config = config::load(file, environment)?;
         let ring = keys(&config.keys.source);
         let secrets = Secrets::read_here(&config);
-        match (ring, secrets, load_bundles(&config, present)) {
-            (Ok(ring), Ok(secrets), Ok(bundles)) => Ok(Self {
+        let bundles = load_bundles(&config, present).and_then(|bundles| {
+            let scripts = scripts(&config).map_err(|error| ("viewer.shim".to_owned(), error))?;
+            Ok((bundles, Arc::new(scripts)))
+        });
+        match (ring, secrets, bundles) {
+            (Ok(ring), Ok(secrets), Ok((bundles, scripts))) => Ok(Self {
                 config: Arc::new(config),
                 ring: ring.map(Arc::new),
                 heard: None,
                 secrets: Arc::new(secrets),
                 bundles,
+                scripts,
             }),
             (ring, secrets, bundles) => {
                 let by_key = |key: &str, text: String| (key.to_owned(), text);
@@ -179,8 +188,25 @@ fn injection(config: &Config, viewer: &Viewer) -> Injection {
     Injection { shim, policy: viewer.csp.as_ref().map(sources), own }
 }
 
+/// The shim as files of its own, at the paths that [`script_path`] and [`WORKER_PATH`] say: for pages that
+/// somebody else serves, and the service worker, where it is wanted.
+fn scripts(config: &Config) -> Result<Bundle, LoadError> {
+    let shim = shim_config(config);
+    let page = |url: &BaseUrl| (script_path(url), shim.page(Some(url.as_str())).into());
+    let mut files: Vec<_> = config.site.urls().map(page).collect();
+    if shim.service_worker {
+        files.push((WORKER_PATH.to_owned(), shim.service_worker().into()));
+    }
+    Bundle::of(files).map_err(|why| LoadError::File { path: "the shim".into(), why })
+}
+
+/// Where the shim that knows one of the site's URLs is among [`Snapshot::scripts`].
+pub(super) fn script_path(site: &BaseUrl) -> String {
+    format!("/{}/shim.js", site.authority())
+}
+
 /// What the shim is told of this site. Everybody may read it.
-pub(super) fn shim_config(config: &Config) -> ShimConfig {
+fn shim_config(config: &Config) -> ShimConfig {
     let worker = config.viewer.as_ref().is_some_and(|viewer| viewer.shim == Shim::ServiceWorker);
     ShimConfig {
         data: config.distributions.iter().map(Distribution::url_prefix).collect(),

@@ -94,7 +94,9 @@ impl AppState {
 
     /// Has what is not compressed yet compressed in the background.
     fn compress(&self) {
-        for mount in self.snapshot().bundles.mounts() {
+        let snapshot = self.snapshot();
+        self.0.compressor.take_on(&snapshot.scripts);
+        for mount in snapshot.bundles.mounts() {
             if let Some(bundle) = &mount.bundle {
                 self.0.compressor.take_on(bundle);
             }

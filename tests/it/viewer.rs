@@ -171,7 +171,40 @@ async fn other_origins_may_load_the_shim_and_it_knows_the_site() {
     let known = [("if-none-match", shim.header("etag"))];
     let again = app.with_headers(person("Ada"), Method::GET, "/session/shim.js", &known).await;
     assert_eq!((again.status.as_u16(), again.body.len()), (304, 0));
+    assert_eq!(again.header("access-control-allow-origin"), "*");
     assert_eq!(app.anonymous(Method::POST, "/session/shim.js").await.status, 405);
+    let head = app.anonymous(Method::HEAD, "/session/shim.js").await;
+    assert_eq!(head.header("content-length"), shim.body.len().to_string());
+    assert!(head.body.is_empty());
+}
+
+#[tokio::test]
+async fn the_shims_own_files_are_compressed_and_known_again_in_every_coding() {
+    let config =
+        CONFIG.replace("root = \"viewer\"", "root = \"viewer\"\nshim = \"service-worker\"");
+    let app = App::with(&config);
+    for path in ["/session/shim.js", "/session/worker.js"] {
+        let plain = app.anonymous(Method::GET, path).await;
+        assert_eq!(plain.header("cache-control"), "no-cache");
+        for coding in ["gzip", "zstd", "br"] {
+            let answer = once_compressed(&app, path, coding).await;
+            assert!(answer.body.len() * 2 < plain.body.len(), "{path} {coding}");
+            assert!(answer.header("vary").contains("Accept-Encoding"), "{:?}", answer.headers);
+            let known = [("accept-encoding", coding), ("if-none-match", answer.header("etag"))];
+            let again = app.with_headers(person("Ada"), Method::GET, path, &known).await;
+            assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{path} {coding}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_host_has_the_shim_that_knows_it() {
+    let app = App::with(&format!("other_urls = [\"https://beta.example.org\"]\n{CONFIG}"));
+    for host in ["viewer.example.org", "beta.example.org"] {
+        let request = Request::get("/session/shim.js").header("host", host);
+        let shim = app.send(request.body(Body::empty()).unwrap()).await;
+        assert!(shim.text().contains(&format!("\"site\":\"https://{host}\"")), "{}", shim.text());
+    }
 }
 
 #[tokio::test]
