@@ -9,6 +9,7 @@ pub mod access_token;
 pub mod alb_token;
 pub mod configuration;
 pub mod cookie_header;
+pub mod file_request;
 pub mod handoff_token;
 pub mod ledger;
 pub mod login_cookie;
@@ -27,12 +28,13 @@ use edgemint::identity::{Email, Front, Identity, Subject};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by name, which is also that of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("accept_encoding", accept_encoding::run),
     ("access_token", access_token::run),
     ("alb_token", alb_token::run),
     ("configuration", configuration::run),
     ("cookie_header", cookie_header::run),
+    ("file_request", file_request::run),
     ("handoff_token", handoff_token::run),
     ("ledger", ledger::run),
     ("login_cookie", login_cookie::run),

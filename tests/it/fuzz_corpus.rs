@@ -64,6 +64,7 @@ replayed! {
     alb_token
     configuration
     cookie_header
+    file_request
     handoff_token
     ledger
     login_cookie
