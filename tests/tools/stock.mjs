@@ -168,7 +168,7 @@ export function precomputed(url) {
 }
 
 /** The fragment of a view with a panel for each volume, side by side. */
-export function view(volumes, { position = [32, 32, 32], voxels = 56 } = {}) {
+export function view(volumes, { position = [32, 32, 32], voxels = 56, layout = "xy" } = {}) {
   const names = volumes.map((_, index) => `volume ${index}`);
   const shader = "void main() { emitGrayscale(toNormalized(getDataValue())); }";
   const state = {
@@ -176,7 +176,7 @@ export function view(volumes, { position = [32, 32, 32], voxels = 56 } = {}) {
     position,
     crossSectionScale: voxels / SIZE.height,
     layers: volumes.map((source, index) => ({ type: "image", name: names[index], source, shader })),
-    layout: { type: "row", children: names.map((name) => ({ type: "viewer", layers: [name], layout: "xy" })) },
+    layout: { type: "row", children: names.map((name) => ({ type: "viewer", layers: [name], layout })) },
     crossSectionBackgroundColor: BACKGROUND, showAxisLines: false, showScaleBar: false, showDefaultAnnotations: false,
   };
   return `#!${encodeURIComponent(JSON.stringify(state))}`;
@@ -288,6 +288,18 @@ export async function passes(page, seconds) {
 export function ahead(milliseconds) {
   const before = Date.now;
   Date.now = () => before() + milliseconds;
+}
+
+/** Which controls of Neuroglancer lie under the banner. */
+export function covered(page) {
+  return page.evaluate(() => {
+    const boxOf = (element) => element.getBoundingClientRect();
+    const banner = boxOf(document.querySelector("[data-edgemint=notice]").shadowRoot.firstElementChild);
+    const apart = (box) => box.right <= banner.left || box.left >= banner.right || box.bottom <= banner.top || box.top >= banner.bottom;
+    const all = [...document.querySelectorAll("input, button, label, a, .neuroglancer-icon")].filter((control) => boxOf(control).width > 0);
+    if (!all.some((control) => control.type === "checkbox")) return "no checkbox is there yet";
+    return all.filter((control) => !apart(boxOf(control))).map(({ outerHTML }) => outerHTML);
+  });
 }
 
 /** The banner's text, or nothing where there is no banner. */

@@ -1,17 +1,16 @@
-// A line at the lower edge of the page that says why data is missing. It stands in a tree of its own, so
-// that neither the viewer's styles nor its scripts meet it; it is made without markup and without style
-// sheets, so that no Content-Security-Policy needs to allow any.
+// A small card at the lower right of the page that says why data is missing: there viewers have least to click, and
+// Neuroglancer's "Sections" lies below it. It stands in a tree of its own, so that neither the viewer's styles nor
+// its scripts meet it; it is made without markup and without style sheets, so that no Content-Security-Policy needs
+// to allow any.
 
-const HOST = {
-  all: "initial", position: "fixed", inset: "auto 0 12px 0", zIndex: "2147483647",
-  display: "flex", justifyContent: "center", pointerEvents: "none",
-};
+const HOST = { all: "initial", position: "fixed", inset: "auto 12px 40px auto", zIndex: "2147483647" };
 const PANEL = {
-  display: "flex", flexWrap: "wrap", alignItems: "center", gap: "4px 14px", maxWidth: "min(780px, calc(100vw - 24px))",
-  boxSizing: "border-box", padding: "8px 8px 8px 16px", borderRadius: "8px", border: "1px solid #8b949e", background: "#1c2128",
-  color: "#ffffff", font: "14px/1.5 system-ui, sans-serif", pointerEvents: "auto", boxShadow: "0 2px 12px rgba(0, 0, 0, 0.5)",
+  display: "flex", flexWrap: "wrap", alignItems: "center", justifyContent: "space-between", gap: "2px 14px",
+  maxWidth: "min(300px, calc(100vw - 24px))", boxSizing: "border-box", padding: "8px 8px 8px 12px", borderRadius: "8px",
+  border: "1px solid #8b949e", background: "#1c2128", color: "#ffffff", font: "13px/1.4 system-ui, sans-serif",
+  boxShadow: "0 2px 12px rgba(0, 0, 0, 0.5)",
 };
-const LINK = { color: "#9ecbff", fontWeight: "600", padding: "4px" };
+const LINK = { color: "#9ecbff", fontWeight: "600", padding: "4px 0" };
 const BUTTON = {
   font: "inherit", color: "#ffffff", background: "transparent", border: "1px solid #8b949e",
   borderRadius: "6px", padding: "4px 10px", cursor: "pointer",
@@ -21,24 +20,27 @@ export class Banner {
   #document;
   #host = null;
   #text = null;
+  #leads = "";
 
   constructor(document) {
     this.#document = document;
   }
 
   /**
-   * Shows it, or changes its text. `prepare` is called with the link whenever somebody may follow it soon, and
-   * `leave` when somebody does.
+   * Shows it, or changes its text. `leads` is what its link says. `prepare` is called with the link whenever somebody
+   * may follow it soon, and `leave` when somebody does.
    */
-  show(text, { prepare, leave, dismiss }) {
+  show(text, leads, { prepare, leave, dismiss }) {
+    if (leads !== this.#leads) this.hide();
     if (this.#host) {
       if (this.#text.textContent !== text) this.#text.textContent = text;
       return;
     }
+    this.#leads = leads;
     this.#host = this.#make("div", HOST);
     this.#host.dataset.edgemint = "notice";
     const panel = this.#make("div", PANEL);
-    this.#text = this.#make("span", { flex: "1 1 auto" });
+    this.#text = this.#make("span", { flex: "1 1 100%" });
     // Named first and filled then, which is what screen readers announce.
     this.#text.setAttribute("role", "alert");
     panel.append(this.#text, this.#link(prepare, leave), this.#button(dismiss));
@@ -55,7 +57,7 @@ export class Banner {
 
   #link(prepare, leave) {
     const link = this.#make("a", LINK);
-    link.textContent = "Sign in";
+    link.textContent = this.#leads;
     prepare(link);
     // The address of the page changes while the banner stands there.
     for (const type of ["pointerdown", "focus", "click", "auxclick"]) link.addEventListener(type, () => prepare(link));

@@ -35,6 +35,8 @@ export class Cookies {
   refused = false;
   /** Called after anything has changed. */
   onchange = () => {};
+  /** Called with the URL of a read that was answered for good, and whether that was a refusal. */
+  onanswer = () => {};
 
   #ask;
   #threads;
@@ -90,6 +92,18 @@ export class Cookies {
 
   get isSignedOut() {
     return this.#refusal === "signed-out";
+  }
+
+  /** Whether cookies open a URL, or would if they were asked for, as far as the service has said. */
+  covers(url) {
+    return this.isAlive() && Boolean(this.#last.opens?.some((opened) => isUnder(url, opened)));
+  }
+
+  /** Whether the service has said that a URL is not this person's to see. */
+  isClosed(url) {
+    if (this.#trouble) return false;
+    if (!this.isAlive()) return this.#refusal === "no-access";
+    return this.#cameOf(url) === "refused" || (this.#last.opens !== null && !this.covers(url));
   }
 
   isAlive() {
@@ -154,6 +168,12 @@ export class Cookies {
    * - "": nothing; it is a true answer.
    */
   explain(began, url) {
+    const reason = this.#reason(began, url);
+    if (reason === "") this.onanswer(url, true);
+    return reason;
+  }
+
+  #reason(began, url) {
     if (began < this.generation) return "retry";
     if (this.#renewing) return "renew";
     if (this.#refusal === "no-access") return "";
@@ -357,3 +377,5 @@ function whatCame({ state, missing }, url) {
 }
 
 const originOf = (url) => new URL(url).origin;
+
+const isUnder = (url, resource) => (resource.endsWith("*") ? url.startsWith(resource.slice(0, -1)) : url === resource);

@@ -14,6 +14,6 @@ export function beginPage(scope, config, time, saved) {
 
 /** `reads`: whether the page reads by itself, and no service worker does. */
 export function placeInPage(scope, config, time, { cookies, dataAt }, reads) {
-  new Page({ cookies, scope, time, site: config.site }).start();
+  new Page({ cookies, scope, time, site: config.site, data: config.data }).start();
   if (reads) patchImages(scope, dataAt, cookies);
 }

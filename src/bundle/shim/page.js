@@ -1,6 +1,7 @@
 // What only a page does: renews in time, says when sign-in is needed, and goes there and back.
 
 import { Banner } from "./banner.js";
+import { Closed } from "./closed.js";
 import { keepFragment, wayBack } from "./fragment.js";
 import { makeHook } from "./hook.js";
 
@@ -13,6 +14,7 @@ const TROUBLE = 15_000;
 const LEDGER = /(^|; )__Host-edgemint-set-/;
 
 const SIGNED_OUT = "You are not signed in, so private data is missing here. It comes back when you are.";
+const NO_ACCESS = "Some of what this page asks for needs access that you do not have.";
 const TROUBLED = "Your access cannot be renewed just now, so private data is missing here. This page keeps trying.";
 
 export class Page {
@@ -21,20 +23,23 @@ export class Page {
   #time;
   #site;
   #banner;
+  #closed;
   #hook;
   #state = "unknown";
   #wait = FIRST_WAIT;
   #cancel = () => {};
   #answered = false; // whether somebody has dismissed the banner, or shows one of their own
   #announced = false;
+  #closedAnnounced = false;
 
-  /** `site` is the service's origin, or empty where it is the page's own. */
-  constructor({ cookies, scope, time, site }) {
+  /** `site` is the service's origin, or empty where it is the page's own; `data` what URLs of data begin with. */
+  constructor({ cookies, scope, time, site, data }) {
     this.#cookies = cookies;
     this.#scope = scope;
     this.#time = time;
     this.#site = site;
     this.#banner = new Banner(scope.document);
+    this.#closed = new Closed({ cookies, time, roots: data });
     this.#hook = makeHook({ cookies, signIn: () => this.#signIn() });
   }
 
@@ -44,6 +49,8 @@ export class Page {
       Object.defineProperty(this.#scope, "edgemint", { value: this.#hook, configurable: true, writable: true });
     }
     this.#cookies.onchange = () => this.#changed();
+    this.#cookies.onanswer = (url, isRefused) => this.#closed.note(url, isRefused);
+    this.#closed.onchange = () => this.#show();
     for (const type of ["focus", "online", "pageshow"]) this.#scope.addEventListener(type, () => this.#wake());
     document.addEventListener("visibilitychange", () => this.#wake());
     // Where a browser tells, cookies that somebody has taken away are missed before anything is read.
@@ -108,22 +115,49 @@ export class Page {
   #show() {
     const { refused, isSignedOut, trouble } = this.#cookies;
     const needed = refused && (isSignedOut || trouble > TROUBLE);
-    if (!needed || this.#answered || !this.#announce()) return this.#banner.hide();
-    this.#banner.show(isSignedOut ? SIGNED_OUT : TROUBLED, {
+    if (!needed) return this.#showClosed();
+    if (this.#answered || !this.#announce()) return this.#banner.hide();
+    this.#banner.show(isSignedOut ? SIGNED_OUT : TROUBLED, "Sign in", {
       prepare: (link) => this.#lead(link),
       leave: () => this.#keep(),
       dismiss: () => this.#dismiss(),
     });
   }
 
+  /** Signing in again cannot help: the page of the session says who is signed in, and what that opens. */
+  #showClosed() {
+    if (this.#closed.isNews && !this.#announceClosed()) this.#closed.dismiss();
+    if (!this.#closed.isNews) {
+      this.#closedAnnounced = false;
+      return this.#banner.hide();
+    }
+    this.#banner.show(NO_ACCESS, "What you may see", {
+      prepare: (link) => point(link, `${this.#site || this.#scope.origin}/session`, "_blank"),
+      leave() {},
+      dismiss: () => this.#dismissClosed(),
+    });
+  }
+
+  #dismissClosed() {
+    this.#closed.dismiss();
+    this.#showClosed();
+  }
+
   /** Returns whether a banner is to be shown. Whoever prevents the event's default shows their own. */
   #announce() {
     if (this.#announced) return true;
     this.#announced = true;
-    const detail = { url: this.#loginUrl() };
-    const event = new CustomEvent("signinrequired", { cancelable: true, detail });
-    this.#answered = !this.#hook.dispatchEvent(event);
+    this.#answered = !this.#offer("signinrequired", { url: this.#loginUrl() });
     return !this.#answered;
+  }
+
+  #announceClosed() {
+    this.#closedAnnounced ||= this.#offer("accessrequired", {});
+    return this.#closedAnnounced;
+  }
+
+  #offer(type, detail) {
+    return this.#hook.dispatchEvent(new CustomEvent(type, { cancelable: true, detail }));
   }
 
   #dismiss() {
@@ -143,9 +177,7 @@ export class Page {
   }
 
   #lead(link) {
-    link.href = this.#loginUrl();
-    link.target = this.#isApart() ? "_blank" : "";
-    link.rel = "noopener";
+    point(link, this.#loginUrl(), this.#isApart() ? "_blank" : "");
   }
 
   #signIn() {
@@ -162,4 +194,8 @@ export class Page {
       // No storage, or no room in it: the view is lost, and sign-in is not.
     }
   }
+}
+
+function point(link, href, target) {
+  Object.assign(link, { href, target, rel: "noopener" });
 }

@@ -72,6 +72,7 @@ class Images {
     if (this.#heard.has(image)) return;
     this.#heard.add(image);
     image.addEventListener("error", (event) => this.#failed(event, image), true);
+    image.addEventListener("load", () => this.#reads.has(image) && this.#cookies.onanswer(this.#reads.get(image).url, false));
   }
 
   /** Sets the address once more where expiry explains it; nobody else hears of the first failure. */

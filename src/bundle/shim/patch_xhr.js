@@ -85,6 +85,7 @@ class Read {
 
   listen(event) {
     if (!this.#muted && this.#again && this.#isRefused(event) && !this.#judged) this.#judge();
+    if (!this.#muted && event.type === "load" && this.#request.status < 400) this.#cookies.onanswer(this.#data.url, false);
     if (!this.#muted) return;
     event.stopImmediatePropagation();
     if (event.type === "loadend") this.#whenRenewed(() => this.#repeat());

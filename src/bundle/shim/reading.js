@@ -45,6 +45,8 @@ async function persist(attempt, asked, dataAt, cookies) {
     const { answer, error } = await once(attempt, asked.signal);
     if (answer && !isRefusal(answer, dataAt)) {
       if (round > 0) cookies.helped();
+      // Where something is absent, the edge has let the read in.
+      if (answer.ok || answer.status === 404) cookies.onanswer(asked.url, false);
       return answer;
     }
     const reason = await (round < ROUNDS ? reasonFor(began, asked, cookies) : lastReason(asked, cookies));
@@ -74,7 +76,10 @@ function isRefusal(answer, dataAt) {
 
 /** Enough attempts: an answer is an answer, but not where its cookies could not be had. */
 function lastReason({ url }, cookies) {
-  if (!cookies.isLater(url)) return "";
+  if (!cookies.isLater(url)) {
+    cookies.onanswer(url, true);
+    return "";
+  }
   cookies.refuse();
   return "later";
 }

@@ -10,8 +10,8 @@ const AGAIN = 30_000;
  * Renews the cookies, or gets those that open the URL `wanted`. Never rejects. Returns an outcome, whose
  * times are in milliseconds:
  *
- * - `{state: "fresh", at, expiresIn, refreshIn, onDemand, missing}`: there are new cookies, counted from `at`;
- *   what begins with a URL in `onDemand` has cookies of its own, which did not fit; the origins in `missing`
+ * - `{state: "fresh", at, expiresIn, refreshIn, opens, onDemand, missing}`: there are new cookies, counted from `at`;
+ *   they open the resources `opens`, or nobody has said which, if that is null; what begins with a URL in `onDemand` has cookies of its own, which did not fit; the origins in `missing`
  *   did not take their handoff, so nobody knows what a refusal of theirs means;
  * - `{state: "signed-out", at}`: signing in can help;
  * - `{state: "no-access", at}`: it cannot, no rule opens anything;
@@ -55,10 +55,14 @@ async function handOver(body, post, origins) {
   const lives = await Promise.all([life(body), ...handoffs.map((handoff) => exchange(handoff, post, origins))]);
   const least = (name) => Math.min(...lives.map((one) => one[name]).filter(Number.isFinite));
   const all = (name) => lives.flatMap((one) => one[name] ?? []);
-  return { state: "fresh", expiresIn: least("expiresIn"), refreshIn: least("refreshIn"), onDemand: all("onDemand"), missing: all("missing") };
+  const opens = lives[0].opens && all("opens");
+  return { state: "fresh", expiresIn: least("expiresIn"), refreshIn: least("refreshIn"), opens, onDemand: all("onDemand"), missing: all("missing") };
 }
 
-const life = (body) => ({ expiresIn: seconds(body.expires_in), refreshIn: seconds(body.refresh_in), onDemand: body.on_demand });
+function life({ expires_in, refresh_in, resources, on_demand }) {
+  const opens = Array.isArray(resources) ? resources.concat(on_demand ?? []) : null;
+  return { expiresIn: seconds(expires_in), refreshIn: seconds(refresh_in), opens, onDemand: on_demand };
+}
 
 async function exchange(handoff, post, origins) {
   const origin = originOf(handoff?.url);
@@ -99,7 +103,8 @@ export function parseOutcome(said) {
   if (!expiresIn) return null;
   const refreshIn = between(1000, said.refreshIn, expiresIn) ?? expiresIn * 0.8;
   const onDemand = texts(said.onDemand).map((text) => text.replace(/\*$/, ""));
-  return { state, at, expiresIn, refreshIn, onDemand, missing: texts(said.missing) };
+  const opens = Array.isArray(said.opens) ? texts(said.opens) : null;
+  return { state, at, expiresIn, refreshIn, opens, onDemand, missing: texts(said.missing) };
 }
 
 const texts = (list) => (Array.isArray(list) ? list.filter((text) => typeof text === "string") : []);

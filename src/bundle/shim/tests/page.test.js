@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Page } from "../page.js";
-import { FILE, HOUR, SECOND, SITE, World, problem, settled } from "./world.js";
+import { DATA, FILE, HOUR, SECOND, SITE, World, problem, settled } from "./world.js";
 
 const LEDGER = "a=b; __Host-edgemint-set-0011aabb=1|2000000000|x";
 
@@ -16,7 +16,7 @@ function element(name) {
   });
 }
 
-function open(world, { cookie = "", site = "", framed = false, cookieStore, ...browser } = {}) {
+function open(world, { cookie = "", site = "", framed = false, cookieStore, data = [DATA], ...browser } = {}) {
   const thread = world.thread({ leads: true, ...browser });
   const document = Object.assign(new EventTarget(), {
     cookie, hidden: false, documentElement: element("html"), createElementNS: (_, name) => element(name),
@@ -30,7 +30,7 @@ function open(world, { cookie = "", site = "", framed = false, cookieStore, ...b
   });
   scope.self = scope;
   scope.top = framed ? {} : scope;
-  new Page({ cookies: thread.cookies, scope, time: world.time, site }).start();
+  new Page({ cookies: thread.cookies, scope, time: world.time, site, data }).start();
   const banner = () => document.documentElement.children[0]?.shadow.children[0].children;
   return { ...thread, scope, document, went, items, banner, hook: scope.edgemint };
 }
@@ -261,13 +261,134 @@ test("a host that does not take its handoff brings a banner when that lasts, whi
   }
 });
 
-test("no access brings no banner, and is looked at again by who returns", async () => {
+/** Cookies for lab A, and for lab C when asked for; the edge goes by them, and keeps lab P's data public. */
+function labs(world, more = {}) {
+  world.service = () => world.issue(3600, 2880, { resources: [`${DATA}lab-a/*`], on_demand: [`${DATA}lab-c/*`], ...more });
+  world.edge = ({ url }) => {
+    const isThere = /\/(\.zarray|chunk)$/.test(url);
+    return isThere && /\/lab-[ap]\//.test(url) ? new Response("data") : new Response("", { status: 403 });
+  };
+}
+
+/** Reads, and lets three seconds go by. */
+async function readFor(world, page, path) {
+  const reading = page.read(DATA + path);
+  await world.pass(3 * SECOND);
+  return (await reading).status;
+}
+
+test("a read of what no rule opens brings a banner that leads to no sign-in, once for each place", async () => {
+  const world = new World();
+  labs(world);
+  const page = open(world, { cookie: LEDGER });
+  assert.equal((await page.read(FILE)).status, 200);
+  assert.equal(await readFor(world, page, "lab-b/volume/.zarray"), 403);
+  const [text, link, button] = page.banner();
+  assert.match(text.textContent, /access that you do not have/);
+  assert.deepEqual([link.textContent, link.href, link.target, link.rel], ["What you may see", `${SITE}/session`, "_blank", "noopener"]);
+  button.dispatchEvent(new Event("click"));
+  assert.equal(page.banner(), undefined);
+  await page.read(`${DATA}lab-b/volume/.zattrs`);
+  await page.read(`${DATA}lab-b/volume/0/.zarray`);
+  await world.pass(HOUR);
+  assert.equal(page.banner(), undefined, "it stays dismissed");
+  await readFor(world, page, "lab-b/another/.zarray");
+  assert.ok(page.banner());
+  labs(world, { resources: [`${DATA}lab-b/*`] });
+  await page.hook.renew();
+  await settled();
+  assert.equal(page.banner(), undefined, "the rules have changed");
+});
+
+test("no word of missing access but the service's own counts", async () => {
+  for (const [what, urls, more] of [
+    ["absent beside what is there", ["lab-a/volume/.zarray", "lab-a/volume/0.0"]],
+    ["absent alone", ["lab-a/volume/.zarray.json"]],
+    ["public beside absent", ["lab-p/volume/zarr.json", "lab-p/volume/.zarray", "lab-p/volume/c/0/0"]],
+    ["public below absent", ["lab-p/volume/attributes.json", "lab-p/volume/0/.zarray"]],
+    ["what somebody types", ["?list-type=2&prefix=lab-b", "lab-b", "lab-b/", "lab-b/volume/"]],
+    ["a service that does not say what is open", ["lab-b/volume/.zarray"], { resources: undefined }],
+  ]) {
+    const world = new World();
+    labs(world, more);
+    const page = open(world, { cookie: LEDGER });
+    for (const url of [...urls, ...urls]) await readFor(world, page, url);
+    assert.equal(page.banner(), undefined, what);
+  }
+});
+
+test("what is open on demand is not closed, until the service says so", async () => {
+  const world = new World();
+  labs(world);
+  const { service } = world;
+  const page = open(world, { cookie: LEDGER });
+  await readFor(world, page, "lab-c/volume/.zattrs");
+  assert.equal(page.banner(), undefined);
+  world.service = (call) => (call.url.includes("?for=") ? problem(403, "no-access") : service());
+  await world.pass(HOUR);
+  await readFor(world, page, "lab-c/volume/.zattrs");
+  assert.match(page.banner()[0].textContent, /access that you do not have/);
+});
+
+test("what a host opens by its handoff is open", async () => {
+  for (const [resources, isClosed] of [[[`${DATA}lab-b/*`], false], [[], true]]) {
+    const world = new World();
+    labs(world);
+    const handoffs = [{ url: `${DATA}session/handoff`, token: "t" }];
+    world.service = ({ url }) => world.issue(3600, 2880, url.startsWith(SITE) ? { resources: [], on_demand: [], handoffs } : { resources, on_demand: [] });
+    const page = open(world, { cookie: LEDGER });
+    await readFor(world, page, "lab-b/volume/.zarray");
+    assert.equal(page.banner() !== undefined, isClosed);
+  }
+});
+
+test("who is signed out hears that first, and of missing access only then", async () => {
+  const world = new World();
+  labs(world);
+  const { service } = world;
+  world.service = nobody;
+  const page = open(world, { cookie: LEDGER });
+  assert.equal(await readFor(world, page, "lab-b/volume/.zarray"), 503);
+  assert.equal(page.banner()[1].textContent, "Sign in");
+  world.service = service;
+  await world.pass(60 * SECOND);
+  assert.equal(page.banner(), undefined);
+  assert.equal(await readFor(world, page, "lab-b/volume/.zarray"), 403);
+  assert.equal(page.banner()[1].textContent, "What you may see");
+});
+
+test("a page says only what it has read itself", async () => {
+  const world = new World();
+  labs(world);
+  const [page, worker] = [open(world, { cookie: LEDGER }), world.thread()];
+  await worker.read(`${DATA}lab-b/volume/.zarray`);
+  await world.pass(3 * SECOND);
+  assert.equal(page.banner(), undefined);
+});
+
+test("a viewer may say itself that access is missing", async () => {
+  const world = new World();
+  labs(world);
+  const page = open(world, { cookie: LEDGER });
+  let heard = 0;
+  page.hook.addEventListener("accessrequired", (event) => {
+    heard += 1;
+    event.preventDefault();
+  });
+  for (let time = 0; time < 3; time += 1) {
+    await readFor(world, page, "lab-b/volume/.zarray");
+  }
+  assert.equal(heard, 1);
+  assert.equal(page.banner(), undefined);
+});
+
+test("no access at all brings no sign-in, and is looked at again by who returns", async () => {
   const world = new World();
   world.service = () => problem(403, "no-access");
   const page = open(world, { cookie: LEDGER });
   assert.equal((await page.read(FILE)).status, 403);
   await world.pass(600 * SECOND);
-  assert.equal(page.banner(), undefined);
+  assert.equal(page.banner()[1].textContent, "What you may see");
   assert.equal(world.posts.length, 1);
   page.scope.dispatchEvent(new Event("focus"));
   await settled();
