@@ -321,15 +321,18 @@ async function removed(site, context, page) {
   const left = async () => (await navigator.serviceWorker.getRegistrations()).length;
   await page.goto(`${site.viewer}/`);
   await page.waitForFunction(`(${left})().then((count) => count === 0)`);
-  await page.goto(`${site.viewer}/beside.html`);
-  await page.waitForFunction(() => navigator.serviceWorker.controller);
-  site.hasWorker = false;
-  await page.goto("about:blank");
   const developer = await context.newCDPSession(page);
   await developer.send("ServiceWorker.enable");
-  await developer.send("ServiceWorker.stopAllWorkers");
-  await page.goto(`${site.viewer}/off.html`);
-  await page.waitForFunction(`(${left})().then((count) => count === 0)`);
+  for (site.answersAll of [false, true]) {
+    site.hasWorker = true;
+    await page.goto(`${site.viewer}/beside.html`);
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    site.hasWorker = false;
+    await page.goto("about:blank");
+    await developer.send("ServiceWorker.stopAllWorkers");
+    await page.goto(`${site.viewer}/off.html`);
+    await page.waitForFunction(`(${left})().then((count) => count === 0)`);
+  }
 }
 
 // --- what the walks share ---

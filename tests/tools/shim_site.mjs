@@ -16,6 +16,8 @@ export class Site {
   readableRefusals = true;
   /** Whether `/session/worker.js` exists. */
   hasWorker = true;
+  /** Whether what does not exist is answered by the front page. */
+  answersAll = false;
   posts = 0;
   /** What the edges saw: {url, cookies, status}. */
   privateReads = [];
@@ -51,6 +53,7 @@ export class Site {
     if (url.pathname === "/session/cookies") return this.#issue(response, signedIn);
     if (url.pathname === "/session/login") return this.#login(request, response, url);
     if (url.pathname === "/session/worker.js") {
+      if (!this.hasWorker && this.answersAll) return send(response, "text/html", "<!doctype html><title>A viewer</title>");
       if (!this.hasWorker) return response.writeHead(404).end();
       return send(response, "text/javascript", this.worker, { "service-worker-allowed": "/" });
     }

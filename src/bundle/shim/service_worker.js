@@ -1,5 +1,6 @@
 // The service worker: the same for everything that an origin reads, for viewers that the shim cannot reach.
 
+import { removeIfGone } from "./kill_switch.js";
 import { makeThread } from "./thread.js";
 import { systemTime } from "./time.js";
 
@@ -16,6 +17,7 @@ function serve(scope, config, time) {
   });
   let checked = false;
   scope.addEventListener("fetch", (event) => {
+    // Once in each of the worker's short lives.
     if (!checked) event.waitUntil(removeIfGone(scope));
     checked = true;
     const { request } = event;
@@ -23,10 +25,4 @@ function serve(scope, config, time) {
     const answer = ours && read(request);
     if (answer) event.respondWith(answer);
   });
-}
-
-/** The kill switch: once in each of the worker's short lives. */
-async function removeIfGone(scope) {
-  const answer = await scope.fetch(scope.location.href, { method: "HEAD", cache: "no-store" }).catch(() => null);
-  if (answer?.status === 404 || answer?.status === 410) await scope.registration.unregister();
 }
