@@ -1,11 +1,13 @@
 // Asks edgemint from pages of other origins in Chromium: node origins_browser.mjs VIEWER_URL _ CONFIGURATION
 //
 // First as the demo is, which names no other origin; then with the data host named in its configuration,
-// which the service reads again by itself. The first thing that is not as it should be ends it with exit
+// which the service reads again by itself; then from a viewer that somebody else serves, with the shim. The first thing that is not as it should be ends it with exit
 // code 1.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { appendFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { launch } from "./chromium.mjs";
 
 const [viewer, , configuration] = process.argv.slice(2);
@@ -22,8 +24,13 @@ async function main() {
     await signIn(page, "Ada");
     assert.equal((await page.goto(FILE)).status(), 200);
     await unnamed(context, page);
-    await appendFile(configuration, `\n[cors]\norigins = ["${DATA}"]\n`);
+    const elsewhere = await hostElsewhere();
+    await appendFile(configuration, `\n[cors]\norigins = ["${DATA}", "${elsewhere.pages}"]\n`);
     await named(context, page);
+    await appendFile(configuration, elsewhere.rule);
+    await hosted(context, elsewhere);
+    await signedInFromElsewhere(browser, elsewhere);
+    elsewhere.server.close();
   } finally {
     await browser.close();
   }
@@ -70,6 +77,75 @@ async function named(context, page) {
   assert.deepEqual(await given(context), []);
 }
 
+/** A viewer on a host that is not the service's, and data that this viewer may read: `{pages, data, rule, server}`. */
+async function hostElsewhere() {
+  const shim = `${viewer}/session/shim.js`;
+  const report = `const report = (url) => fetch(url).then(async (answer) => [answer.status, await answer.text()], ({ name }) => [name]);`;
+  const files = {
+    "/": ["text/html", `<!doctype html><html lang="en"><head><script src="${shim}"></script><script>${report}</script><title>A viewer</title></head></html>`],
+    "/worker.js": ["text/javascript", `importScripts("${shim}"); ${report} onmessage = async ({ data }) => postMessage(await report(data));`],
+  };
+  const server = createServer((request, response) => {
+    const { host, cookie = "" } = request.headers;
+    if (host.startsWith("pages.")) {
+      const [type, text] = files[request.url] ?? [];
+      return response.writeHead(type ? 200 : 404, { "content-type": type ?? "text/plain" }).end(text);
+    }
+    const cors = { "access-control-allow-origin": pages, "access-control-allow-credentials": "true", "cache-control": "no-store" };
+    const isOpen = cookie.includes("CloudFront-Signature=");
+    response.writeHead(isOpen ? 200 : 403, cors).end(isOpen ? "private" : "refused");
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const [pages, data] = ["pages", "library"].map((name) => `http://${hostname.replace("viewer", name)}:${server.address().port}`);
+  const rule = `\n[[distribution]]\nhost = "${data}"\n\n[[rule]]\nname = "library"\nallow = { groups = ["lab-a"] }\nresources = ["${data}/volumes/*"]\n`;
+  return { pages, data, rule, server };
+}
+
+/** The page and its worker load the shim from the service, and read with the person's cookies. */
+async function hosted(context, { pages, data }) {
+  const page = await context.newPage();
+  await page.goto(pages);
+  await eventually(async () => {
+    const shim = await page.evaluate(async (url) => (await fetch(url)).text(), `${viewer}/session/shim.js`);
+    return shim.includes(data) ? {} : null;
+  });
+  await page.reload();
+  const url = `${data}/volumes/a`;
+  assert.deepEqual(await page.evaluate((url) => report(url), url), [200, "private"]);
+  assert.equal(await page.evaluate(() => edgemint.state), "fresh");
+  assert.deepEqual(await readInWorker(page, url), [200, "private"]);
+  await page.close();
+}
+
+/** Sign-in is a tab of its own, and this one finds out. */
+async function signedInFromElsewhere(browser, { pages, data }) {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.goto(pages);
+  const url = `${data}/volumes/a`;
+  assert.equal((await page.evaluate((url) => report(url), url))[0], 503);
+  assert.equal((await readInWorker(page, url))[0], 503);
+  const opened = context.waitForEvent("page");
+  await page.getByRole("link", { name: "Sign in" }).click();
+  const tab = await opened;
+  await tab.locator("button[name=person]", { hasText: "ada@" }).click();
+  await tab.waitForURL(`${viewer}/session`);
+  await tab.close();
+  await page.waitForFunction(() => edgemint.state === "fresh");
+  assert.deepEqual(await page.evaluate((url) => report(url), url), [200, "private"]);
+  assert.equal(await page.locator("[data-edgemint=notice]").count(), 0);
+  await context.close();
+}
+
+function readInWorker(page, url) {
+  return page.evaluate((url) => new Promise((done, fail) => {
+    const worker = new Worker("/worker.js");
+    worker.onmessage = ({ data }) => done(data);
+    worker.onerror = (event) => fail(new Error(event.message));
+    worker.postMessage(url);
+  }), url);
+}
+
 /** What a script of the page gets: JSON, a status, or the name of an error. */
 function ask(page, path, init) {
   return page.evaluate(async ([url, init]) => {
@@ -107,7 +183,7 @@ async function given(context) {
 async function eventually(attempt) {
   for (let tries = 0; tries < 40; tries += 1) {
     const found = await attempt();
-    if (typeof found === "object") return found;
+    if (found && typeof found === "object") return found;
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   return assert.fail("the configuration was not read again");
