@@ -94,16 +94,20 @@ export class Cookies {
     return this.#refusal === "signed-out";
   }
 
-  /** Whether cookies open a URL, or would if they were asked for, as far as the service has said. */
+  /** What cookies open, or would if they were asked for; null where the service has not said so. */
+  get resources() {
+    return this.isAlive() ? this.#last.opens : null;
+  }
+
   covers(url) {
-    return this.isAlive() && Boolean(this.#last.opens?.some((opened) => isUnder(url, opened)));
+    return Boolean(this.resources?.some((opened) => isUnder(url, opened)));
   }
 
   /** Whether the service has said that a URL is not this person's to see. */
   isClosed(url) {
     if (this.#trouble) return false;
     if (!this.isAlive()) return this.#refusal === "no-access";
-    return this.#cameOf(url) === "refused" || (this.#last.opens !== null && !this.covers(url));
+    return this.#cameOf(url) === "refused" || (this.resources !== null && !this.covers(url));
   }
 
   isAlive() {

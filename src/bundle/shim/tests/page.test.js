@@ -459,6 +459,9 @@ test("the hook renews, and a viewer's own name for it stays", async () => {
   const { hook } = open(world);
   assert.equal(hook.state, "unknown");
   assert.equal(hook.expiresIn, null);
+  assert.deepEqual([hook.renewsIn, hook.resources], [null, null]);
+  labs(world);
   assert.equal(await hook.renew(), "fresh");
-  assert.equal(hook.expiresIn, 3600);
+  assert.deepEqual([hook.expiresIn, hook.renewsIn], [3600, 2880]);
+  assert.deepEqual(hook.resources, [`${DATA}lab-a/*`, `${DATA}lab-c/*`]);
 });

@@ -1,9 +1,11 @@
-// The demo's viewer: shows three private images, and keeps the signed cookies fresh.
+// The demo's viewer: shows three private images, and what becomes of the signed cookies.
 //
-// Order: page state, session and renewal, reads from the edge, volumes, cards, image drawing, start.
-// The page never decides what is open. It asks the edge, and explains the answer afterwards.
+// Order: page state, session and cookies, reads from the edge, volumes, cards, image drawing, start.
+// The page never decides what is open. It asks the edge, and explains the answer afterwards. The shim, which
+// stands first in the page, renews the cookies; `window.edgemint` tells of it.
 
 const $ = (id) => document.getElementById(id);
+const shim = window.edgemint;
 const now = () => Date.now();
 const clock = (time) => new Date(time).toLocaleTimeString("en-GB");
 const seconds = (until) => Math.max(0, Math.ceil((until - now()) / 1000));
@@ -14,10 +16,8 @@ const list = (names) => (names && names.length ? names.join(", ") : "none");
 let config = { data_origin: "", datasets: [], views: [], neuroglancer: null };
 let session = null; // what GET /session said; null while signed out
 let cookies = null; // {issuedAt, refreshAt, expiresAt, resources, gone}; times in milliseconds
-let noAccess = ""; // why no rule opens anything, when that is the answer
+let renewals = 0;
 const cards = [];
-
-window.edgemintDemo = { renewals: 0 };
 
 function log(text, kind = "") {
   const line = document.createElement("li");
@@ -32,13 +32,10 @@ function log(text, kind = "") {
   $("log").scrollTop = $("log").scrollHeight;
 }
 
-// --- session and renewal ---
+// --- session and cookies ---
 
 const FIRST_WAIT = 1000;
 const LONGEST_WAIT = 15_000;
-let renewing = null; // the refresh under way, shared by all who wait for it
-let retryAt = 0;
-let wait = FIRST_WAIT;
 
 async function readSession() {
   const answer = await fetch("/session", { headers: { accept: "application/json" } });
@@ -47,101 +44,20 @@ async function readSession() {
   return answer.json();
 }
 
-/** Asks for new cookies; whoever calls while a refresh is under way gets that one. */
-function renew() {
-  renewing ??= oneTabAtATime(askForCookies).finally(() => {
-    renewing = null;
-    tick();
-  });
-  return renewing;
-}
-
-/** Tabs share their cookies: one that waits for another sends what that one was given. */
-function oneTabAtATime(work) {
-  return navigator.locks ? navigator.locks.request("edgemint-cookies", work) : work();
-}
-
-async function askForCookies() {
-  let answer;
-  try {
-    answer = await fetch("/session/cookies", {
-      method: "POST",
-      headers: { accept: "application/json" },
-    });
-    if (answer.ok) return accept(await answer.json());
-  } catch {
-    return backOff("the service cannot be reached");
-  }
-  if (answer.status === 401) return signedOut();
-  if (answer.status === 403) return nothingOpens(await answer.json().catch(() => ({})));
-  return backOff(`the service answered ${answer.status}`, answer.headers.get("retry-after"));
-}
-
-function accept(issued) {
-  const first = cookies === null;
-  const before = first ? "" : list(cookies.resources);
-  const at = now();
-  cookies = {
-    issuedAt: at,
-    refreshAt: at + issued.refresh_in * 1000,
-    expiresAt: at + issued.expires_in * 1000,
-    resources: issued.resources ?? [],
-    gone: false,
-  };
-  noAccess = "";
-  retryAt = 0;
-  wait = FIRST_WAIT;
-  if (!first) window.edgemintDemo.renewals += 1;
-  document.body.dataset.renewals = window.edgemintDemo.renewals;
-  log(`cookies ${first ? "set" : "renewed"} until ${clock(cookies.expiresAt)}`, "good");
-  showResources();
-  const changed = before !== list(cookies.resources);
-  cards.forEach((card) => card.afterRenewal(changed));
-  if (!first) lookAgain();
-}
-
-/** Reads the session again: groups change, and people sign in and out in other tabs. */
-async function lookAgain() {
-  const before = session?.subject;
-  const found = await readSession().catch(() => session);
-  if (!found) return signedOut();
-  session = found;
-  showWho();
-  if (before === session.subject) return;
-  log(`now signed in as ${session.email || session.subject}`);
-  noAccess = "";
-  await renew();
-  cards.forEach((card) => card.check());
-}
-
-function signedOut() {
-  if (session) log("no longer signed in: these cookies will not be renewed", "warn");
-  session = null;
-  showWho();
-}
-
-function nothingOpens(problem) {
-  const text = problem.title || "No rule opens anything for you";
-  if (!noAccess) log(`no cookies: ${text[0].toLowerCase()}${text.slice(1)}`, "bad");
-  noAccess = problem.detail || text;
-  if (cookies) cookies.refreshAt = Infinity;
-  showResources();
-}
-
-function backOff(reason, retryAfter) {
-  const pause = Math.max(wait * (0.8 + 0.4 * Math.random()), (Number(retryAfter) || 0) * 1000);
-  retryAt = now() + pause;
-  wait = Math.min(wait * 2, LONGEST_WAIT);
-  log(`no renewal, ${reason}; next try in ${Math.ceil(pause / 1000)} s`, "warn");
+/** What the service said when no rule opens anything; otherwise nothing. */
+function noAccess() {
+  if (!session || shim.state !== "no-access") return "";
+  return session.withheld?.[0] ?? "No rule opens anything for you";
 }
 
 /** Signed in, with a rule that opens something, and yet without live cookies. */
-const awaitingCookies = () => session && !noAccess && (!cookies || cookies.gone);
-const renewalDue = () => session && !noAccess && now() >= (cookies?.refreshAt ?? 0);
+const awaitingCookies = () => session && !noAccess() && (!cookies || cookies.gone);
 
-/** Runs four times a second and on every wake-up: renews when due, and shows the time left. */
+/** Runs four times a second and on every change: notes new cookies and their end, and shows the time left. */
 function tick() {
-  if (renewalDue() && !renewing && now() >= retryAt) renew();
+  const expiresAt = now() + shim.expiresIn * 1000;
+  // It counts in whole seconds.
+  if (shim.state === "fresh" && expiresAt > (cookies?.expiresAt ?? 0) + 1500) noteCookies(expiresAt);
   if (cookies && !cookies.gone && now() >= cookies.expiresAt) {
     cookies.gone = true;
     log(`cookies expired at ${clock(cookies.expiresAt)}`, "bad");
@@ -151,13 +67,54 @@ function tick() {
   showCountdown();
 }
 
+function noteCookies(expiresAt) {
+  const first = cookies === null;
+  const before = list(cookies?.resources);
+  const refreshAt = now() + shim.renewsIn * 1000;
+  cookies = { issuedAt: now(), refreshAt, expiresAt, resources: shim.resources ?? [], gone: false };
+  if (!first) renewals += 1;
+  document.body.dataset.renewals = renewals;
+  log(`cookies ${first ? "set" : "renewed"} until ${clock(expiresAt)}`, "good");
+  showResources();
+  const changed = first || before !== list(cookies.resources);
+  cards.forEach((card) => card.afterRenewal(changed));
+  if (!first) lookAgain();
+}
+
+function stateChanged(state) {
+  tick();
+  if (state === "signed-out") signedOut();
+  if (state === "no-access" || (state === "fresh" && !session)) lookAgain();
+  if (state === "no-access") log("no cookies: no rule opens anything", "bad");
+  if (state === "unknown") log("no cookies: the service does not answer", "warn");
+}
+
+/** Reads the session again: groups change, and people sign in and out in other tabs. */
+async function lookAgain() {
+  const before = session?.subject;
+  const found = await readSession().catch(() => session);
+  if (!found) return signedOut();
+  session = found;
+  showWho();
+  showResources();
+  if (before === session.subject) return;
+  log(`now signed in as ${session.email || session.subject}`);
+  cards.forEach((card) => card.check());
+}
+
+function signedOut() {
+  if (session) log("no longer signed in: these cookies will not be renewed", "warn");
+  session = null;
+  showWho();
+}
+
 function showCountdown() {
   const live = cookies && !cookies.gone;
   const life = live ? cookies.expiresAt - cookies.issuedAt : 1;
   const left = live ? Math.max(0, cookies.expiresAt - now()) / life : 0;
   $("ring").setAttribute("stroke-dasharray", `${(left * 100).toFixed(2)} 100`);
   $("ring-text").textContent = live ? seconds(cookies.expiresAt) : "–";
-  const marked = live && session && !noAccess && Number.isFinite(cookies.refreshAt);
+  const marked = live && session && !noAccess();
   $("ring-mark").setAttribute("visibility", marked ? "visible" : "hidden");
   if (marked) {
     const turn = (360 * (cookies.expiresAt - cookies.refreshAt)) / life;
@@ -175,18 +132,18 @@ function countdown(live) {
     if (cookies) return ["gone", `signed out · cookies expired at ${clock(cookies.expiresAt)}`];
     return ["none", document.body.dataset.session === "out" ? "signed out · no cookies" : "…"];
   }
-  if (noAccess) return ["none", live ? `${expiry} · no rule renews them` : "no cookies · no rule opens anything for you"];
-  if (!cookies) return ["none", retryAt ? `no cookies yet · next try in ${seconds(retryAt)} s` : "asking for cookies …"];
-  const gone = `cookies expired at ${clock(cookies.expiresAt)}`;
-  if (retryAt) return [live ? "late" : "gone", `${live ? expiry : gone} · next try in ${seconds(retryAt)}\u00a0s`];
-  return ["", live ? `${expiry} · renew in ${seconds(cookies.refreshAt)}\u00a0s` : `${gone} · renewing`];
+  if (noAccess()) return ["none", live ? `${expiry} · no rule renews them` : "no cookies · no rule opens anything for you"];
+  if (!cookies) return ["none", "asking for cookies …"];
+  const renewal = `renew in ${shim.renewsIn ?? 0}\u00a0s`;
+  return live ? ["", `${expiry} · ${renewal}`] : ["gone", `cookies expired at ${clock(cookies.expiresAt)} · ${renewal}`];
 }
 
 function showResources() {
   showVolumes();
-  const lines = cookies && !cookies.gone && !noAccess ? cookies.resources : [];
+  const why = noAccess();
+  const lines = cookies && !cookies.gone && !why ? cookies.resources : [];
   $("resources").replaceChildren(...lines.map((resource) => element("li", resource)));
-  if (noAccess) $("resources").replaceChildren(element("li", noAccess, "why"));
+  if (why) $("resources").replaceChildren(element("li", why, "why"));
 }
 
 function showWho() {
@@ -200,44 +157,21 @@ function showWho() {
   document.querySelector(".chips").replaceChildren(...groups);
 }
 
-// The part of the address after "#" never reaches a server, so it is kept here during sign-in.
-const KEPT = "edgemint-demo.fragment"; // the shim has one of its own
-
-function keepFragment() {
-  if (location.hash.length > 1) sessionStorage.setItem(KEPT, location.hash);
-}
-
-function restoreFragment() {
-  const kept = sessionStorage.getItem(KEPT);
-  sessionStorage.removeItem(KEPT);
-  if (kept && location.hash.length < 2) history.replaceState(null, "", kept);
-}
-
-function signIn() {
-  keepFragment();
-  location.assign(`/session/login?return_to=${encodeURIComponent(location.pathname + location.search)}`);
-}
+/** The view, which is in the address, comes back too. */
+const signIn = () => shim.signIn();
 
 // --- reads from the edge ---
 
 /** Reads one object: {body} or {problem: "refused" | "unreachable" | "missing"}. */
 async function read(path) {
-  if (renewing || (renewalDue() && now() >= retryAt)) await renew();
-  const outcome = await readOnce(path);
-  if (outcome.problem !== "refused" || !awaitingCookies() || now() < retryAt) return outcome;
-  await renew();
-  return awaitingCookies() ? outcome : readOnce(path);
-}
-
-async function readOnce(path) {
   const url = config.data_origin + path;
   try {
-    const answer = await fetch(url, { credentials: "include", cache: "no-store" });
+    const answer = await fetch(url, { cache: "no-store" });
     if (answer.ok) return { body: await answer.arrayBuffer() };
     if (answer.status === 404) return { problem: "missing" };
-    // The shim's way to say of a 403 that there are no cookies.
-    if (answer.statusText === "No Cookies Now") return { problem: "refused" };
-    return { problem: answer.status === 403 ? "refused" : "unreachable" };
+    // Where there are no cookies just now, the shim has 503 instead of the refusal.
+    const isRefused = answer.status === 403 || (answer.status === 503 && shim.state !== "fresh");
+    return { problem: isRefused ? "refused" : "unreachable" };
   } catch {
     return { problem: (await answersAtAll(url)) ? "refused" : "unreachable" };
   }
@@ -270,7 +204,7 @@ function coversUrl(url) {
 
 /** Offers a view in Neuroglancer where the cookies cover all of it; the edge decides in any case. */
 function showVolumes() {
-  const open = (view) => cookies && !cookies.gone && !noAccess && view.private.every((url) => coversUrl(`${url}/`));
+  const open = (view) => cookies && !cookies.gone && !noAccess() && view.private.every((url) => coversUrl(`${url}/`));
   $("volumes-note").textContent = config.neuroglancer
     ? "In three dimensions, each in a format that viewers read. A link opens an unmodified Neuroglancer."
     : "Neuroglancer is not here: “make demo” fetches it, where there are network and pip. Scripts read the volumes all the same.";
@@ -410,7 +344,7 @@ class Card {
 
   async askAgain() {
     this.show("loading", { title: "Asking the edge …" });
-    if (noAccess) await renew();
+    await shim.renew();
     this.check();
   }
 
@@ -740,29 +674,24 @@ async function whoAmI() {
 }
 
 async function start() {
-  // This page says by itself that somebody has to sign in.
-  window.edgemint?.addEventListener("signinrequired", (event) => event.preventDefault());
-  restoreFragment();
+  // This page says by itself who has to sign in, and who may not see what.
+  for (const type of ["signinrequired", "accessrequired"]) shim.addEventListener(type, (event) => event.preventDefault());
   $("sign-in").addEventListener("click", (event) => {
     event.preventDefault();
     signIn();
   });
-  $("sign-out-form").addEventListener("submit", keepFragment);
   config = await (await fetch("config.json")).json();
   config.datasets.forEach((dataset, index) => cards.push(new Card(dataset, index)));
   session = await whoAmI();
   showWho();
   showVolumes();
   log(session ? `signed in as ${session.email || session.subject}` : "not signed in");
-  if (session) await renew();
-  cards.forEach((card) => card.check());
+  if (session) await shim.renew();
+  shim.addEventListener("change", ({ detail }) => stateChanged(detail.state));
   tick();
   setInterval(tick, 250);
-  for (const wakeUp of ["focus", "online"]) window.addEventListener(wakeUp, tick);
-  document.addEventListener("visibilitychange", () => {
-    tick();
-    if (!document.hidden && !session) lookAgain();
-  });
+  showResources();
+  cards.forEach((card) => card.check());
   window.addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 
