@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import axe from "axe-core";
 import { launch } from "./chromium.mjs";
 
 const [viewer, folder] = process.argv.slice(2);
@@ -39,6 +40,7 @@ async function walk(visitor) {
 async function signedOut(visitor) {
   await visitor.page.goto(viewer);
   await visitor.sees("out", { locked: Object.keys(LABS) });
+  await judge(visitor.page);
   await shoot(visitor.page, "signed-out");
   await visitor.page.setViewportSize(NARROW);
   await shoot(visitor.page, "signed-out-narrow");
@@ -67,8 +69,10 @@ async function ada(visitor) {
   await cookiesOfAda(visitor);
   await noScriptAsksAsNginx(visitor);
 
+  await judge(page);
   await shoot(page, "ada");
   await page.emulateMedia({ colorScheme: "dark" });
+  await judge(page);
   await shoot(page, "ada-dark");
   await page.setViewportSize(NARROW);
   await shoot(page, "ada-narrow-dark");
@@ -276,6 +280,13 @@ async function readInTab(visitor, lab) {
   const answer = await tab.goto(`${config.data_origin}${LABS[lab]}/.zattrs`);
   await tab.close();
   return answer.status();
+}
+
+/** Whether people with all kinds of eyes and tools can use it. */
+async function judge(page) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] }));
+  assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes[0].html} ${nodes[0].failureSummary}`), []);
 }
 
 async function shoot(page, name) {

@@ -27,8 +27,9 @@ function log(text, kind = "") {
   what.textContent = text;
   what.className = kind;
   line.append(time, what);
-  $("log").append(line);
-  while ($("log").children.length > 80) $("log").firstChild.remove();
+  const lines = $("log").firstElementChild;
+  lines.append(line);
+  while (lines.children.length > 80) lines.firstChild.remove();
   $("log").scrollTop = $("log").scrollHeight;
 }
 
