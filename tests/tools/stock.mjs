@@ -16,7 +16,7 @@ export const DATA = "https://data.example.test";
 export const ARCHIVE = "https://archive.example.test";
 export const PUBLIC = "https://public.other.test";
 const HOSTS = [
-  "viewer.example.test", "data.example.test", "archive.example.test", "data-b.example.test", "evil.example.test", "data.example.test.evil.example.test",
+  "viewer.example.test", "data.example.test", "archive.example.test", "data-b.example.test", "data-c.example.test", "evil.example.test", "data.example.test.evil.example.test",
   "public.other.test", "login.provider.test",
 ];
 const SIZE = { width: 1000, height: 600 };

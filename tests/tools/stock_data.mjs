@@ -26,6 +26,7 @@ function main() {
   precomputed("archive/old-a/precomputed", { ...CUBE, seed: 9 });
   zarr3("data-b/volumes/zarr3", { ...CUBE, seed: 10 });
   precomputed("data-b/volumes/precomputed", { ...CUBE, seed: 14 });
+  zarr3("data-c/volumes/zarr3", { ...CUBE, seed: 15 });
   zarr2("public/zarr2", { ...CUBE, seed: 11 });
   precomputed("public/precomputed", { ...CUBE, seed: 12 });
   tiles("public/tiles", 13);

@@ -23,6 +23,7 @@ pub(super) struct Behind {
     pub(super) data: SocketAddr,
     pub(super) archive: SocketAddr,
     pub(super) data_b: SocketAddr,
+    pub(super) data_c: SocketAddr,
 }
 
 /// nginx at work; killed when dropped.
@@ -95,7 +96,7 @@ fn make(folder: &Path, args: &[&str]) -> Vec<u8> {
 
 fn configuration(folder: &Path, port: u16, topology: Topology, behind: &Behind) -> String {
     let at = folder.display();
-    let Behind { balancer, edgemint, provider, data, archive, data_b } = behind;
+    let Behind { balancer, edgemint, provider, data, archive, data_b, data_c } = behind;
     // Worker processes would read the files of root's temporary folder as somebody else.
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let one_host = match topology {
@@ -105,6 +106,9 @@ fn configuration(folder: &Path, port: u16, topology: Topology, behind: &Behind) 
         ),
         Topology::Siblings | Topology::Handoff => String::new(),
     };
+    let handoff = [("data-b", data_b), ("data-c", data_c)]
+        .map(|(name, edge)| takes_handoffs(name, port, *edge, *edgemint))
+        .concat();
     format!(
         r#"{user}
 daemon off;
@@ -166,12 +170,7 @@ http {{
         server_name archive.example.test;
         location / {{ proxy_pass http://{archive}; }}
     }}
-    server {{
-        listen 127.0.0.1:{port} ssl http2;
-        server_name data-b.example.test;
-        location / {{ proxy_pass http://{data_b}; }}
-        location /session/ {{ proxy_pass http://{edgemint}; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header Host $host; }}
-    }}
+    {handoff}
     server {{
         listen 127.0.0.1:{port} ssl http2;
         server_name public.other.test;
@@ -188,5 +187,22 @@ http {{
     }}
 }}
 "#
+    )
+}
+
+/// A data host that leads a part of its paths to edgemint, as its distribution does.
+fn takes_handoffs(name: &str, port: u16, edge: SocketAddr, edgemint: SocketAddr) -> String {
+    format!(
+        "server {{
+        listen 127.0.0.1:{port} ssl http2;
+        server_name {name}.example.test;
+        location / {{ proxy_pass http://{edge}; }}
+        location /session/ {{
+            proxy_pass http://{edgemint};
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header Host $host;
+        }}
+    }}
+    "
     )
 }

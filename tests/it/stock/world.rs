@@ -81,10 +81,15 @@ host = "data-b.example.test"
 handoff = true
 trusted_hops = 1
 
+[[distribution]]
+host = "data-c.example.test"
+handoff = true
+trusted_hops = 1
+
 [[rule]]
 name = "volumes"
 allow = { email_domains = ["lab-a.example"], issuers = ["any"] }
-resources = ["https://data-b.example.test/volumes/*"]
+resources = ["https://data-b.example.test/volumes/*", "https://data-c.example.test/volumes/*"]
 "#;
 
 /// How viewer and data lie to each other; docs/ARCHITECTURE.md has them.
@@ -94,7 +99,7 @@ pub(super) enum Topology {
     Siblings,
     /// The data below the viewer's own host.
     OneHost,
-    /// A distribution that gets cookies of its own, beside the siblings.
+    /// Two distributions with the same paths, which get cookies of their own, beside the siblings.
     Handoff,
 }
 
@@ -121,7 +126,8 @@ impl World {
         write_data(folder.path());
         let clock = Arc::new(WorldClock::new());
         let [balancer, login] = [bind().await, bind().await];
-        let [data, archive, data_b] = [bind().await, bind().await, bind().await];
+        let [data, archive] = [bind().await, bind().await];
+        let [data_b, data_c] = [bind().await, bind().await];
         let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
 
         let provider = provider(login.address(), &clock);
@@ -139,6 +145,7 @@ impl World {
             data: data.address(),
             archive: archive.address(),
             data_b: data_b.address(),
+            data_c: data_c.address(),
         };
         let spki = certify(folder.path());
         let front = Front::start(folder.path(), topology, &behind);
@@ -150,6 +157,7 @@ impl World {
             (host, root, data),
             ("archive", folder.path().join("archive"), archive),
             ("data-b", folder.path().join("data-b"), data_b),
+            ("data-c", folder.path().join("data-c"), data_c),
         ] {
             tokio::spawn(edge(host, root, &trusted, &clock).serve(listener, pending()));
         }
