@@ -26,6 +26,8 @@ const BLACK = 40;
 /** Neuroglancer shows it where nothing has come yet, and black where something is absent. */
 const BACKGROUND = "#0000ff";
 const PATIENCE = 60_000;
+/** Of the pictures of panels, in pixels: so none has the banner on it. */
+const LARGEST = 240;
 
 /** The world that the test started. */
 export class World {
@@ -192,7 +194,7 @@ export async function panels(page) {
 }
 
 function inner({ x, y, width, height }) {
-  const side = Math.floor(Math.min(width, height) * 0.6);
+  const side = Math.min(Math.floor(Math.min(width, height) * 0.6), LARGEST);
   return { x: Math.round(x + (width - side) / 2), y: Math.round(y + (height - side) / 2), width: side, height: side };
 }
 
