@@ -165,6 +165,7 @@ impl World {
         let description = json!({
             "port": front.port,
             "spki": spki,
+            "service": format!("http://{edgemint}"),
             "control": format!("http://{}", control.local_addr().unwrap()),
             "log": folder.path().join("requests.log"),
         });
