@@ -14,6 +14,7 @@ mod overload;
 mod report;
 mod samples;
 mod service;
+mod shim;
 mod signing;
 mod site;
 mod start;
@@ -34,12 +35,13 @@ struct Section {
     run: fn(&Site, &mut Report) -> anyhow::Result<()>,
 }
 
-const SECTIONS: [Section; 6] = [
+const SECTIONS: [Section; 7] = [
     Section { name: "signing", seconds: signing::SECONDS, run: signing::run },
     Section { name: "tokens", seconds: tokens::SECONDS, run: tokens::run },
     Section { name: "cookies", seconds: cookies::SECONDS, run: cookies::run },
     Section { name: "overload", seconds: overload::SECONDS, run: overload::run },
     Section { name: "bundle", seconds: bundle::SECONDS, run: bundle::run },
+    Section { name: "shim", seconds: shim::SECONDS, run: shim::run },
     Section { name: "start", seconds: start::SECONDS, run: start::run },
 ];
 

@@ -58,11 +58,50 @@ impl Answer {
 impl Web {
     pub(crate) fn start(kind: Kind, site: &Site, files: &Path) -> anyhow::Result<Self> {
         let (http1, second) = (free_port()?, free_port()?);
-        let (mut command, http2) = match kind {
+        let (command, http2) = match kind {
             // It tells the protocols apart by their first bytes.
             Kind::Edgemint { shim } => (edgemint(site, files, http1, shim)?, http1),
             Kind::Nginx => (nginx(site, files, http1, second)?, second),
         };
+        Self::run(kind, site, command, (http1, http2))
+    }
+
+    /// An nginx that serves these files to pages of other hosts, and whose further servers say to `behind`,
+    /// each at a port of its own, who asks, as a load balancer does. Returns their ports, too.
+    pub(crate) fn front(
+        site: &Site,
+        files: &Path,
+        headers: &[(&str, &str)],
+        behind: &[&Self],
+    ) -> anyhow::Result<(Self, Vec<u16>)> {
+        let (port, files) = (free_port()?, files.display());
+        let mut servers = format!(
+            "server {{\nlisten 127.0.0.1:{port};\nroot {files};\n\
+             add_header Access-Control-Allow-Origin $http_origin;\n\
+             add_header Access-Control-Allow-Credentials true;\n}}\n"
+        );
+        let said =
+            headers.iter().map(|(name, value)| format!("proxy_set_header {name} {value};\n"));
+        let said: String = said.collect();
+        let mut ports = Vec::new();
+        for one in behind {
+            let (at, to) = (free_port()?, one.http1);
+            servers += &format!(
+                "server {{\nlisten 127.0.0.1:{at};\nlocation / {{\nproxy_pass http://127.0.0.1:{to};\n\
+                 proxy_set_header Host $http_host;\n{said}}}\n}}\n"
+            );
+            ports.push(at);
+        }
+        let command = nginx_with(site, port, &servers)?;
+        Ok((Self::run(Kind::Nginx, site, command, (port, port))?, ports))
+    }
+
+    fn run(
+        kind: Kind,
+        site: &Site,
+        mut command: Command,
+        (http1, http2): (u16, u16),
+    ) -> anyhow::Result<Self> {
         let log = File::create(site.path(&format!("{http1}.log")))?;
         command.stdout(log).stdin(Stdio::null());
         let begin = Instant::now();
@@ -85,6 +124,10 @@ impl Web {
             Protocol::Http1 => self.http1,
             Protocol::Http2 => self.http2,
         }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.host())
     }
 
     pub(crate) fn host(&self) -> String {
@@ -148,9 +191,17 @@ fn edgemint(site: &Site, files: &Path, port: u16, shim: bool) -> anyhow::Result<
 
 /// Everything that makes nginx fast at files: sendfile, files kept open, compressed beforehand, and no log.
 fn nginx(site: &Site, files: &Path, http1: u16, http2: u16) -> anyhow::Result<Command> {
+    let files = files.display();
+    let server = format!(
+        "server {{\nlisten 127.0.0.1:{http1} backlog=4096;\nlisten 127.0.0.1:{http2} http2;\nroot {files};\n}}\n"
+    );
+    nginx_with(site, http1, &server)
+}
+
+fn nginx_with(site: &Site, http1: u16, servers: &str) -> anyhow::Result<Command> {
     let folder = site.path(&format!("nginx-{http1}"));
     fs::create_dir(&folder)?;
-    let (at, files, cores) = (folder.display(), files.display(), cores());
+    let (at, cores) = (folder.display(), cores());
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {at}/{kind};\n"))
         .concat();
@@ -164,8 +215,7 @@ fn nginx(site: &Site, files: &Path, http1: u16, http2: u16) -> anyhow::Result<Co
          error_log {at}/error.log;\nevents {{ worker_connections 1024; }}\nhttp {{\n\
          include /etc/nginx/mime.types;\n{temporary}access_log off;\nsendfile on;\ntcp_nopush on;\n\
          open_file_cache max=1000 inactive=1h;\nopen_file_cache_valid 1h;\nkeepalive_timeout 90;\n\
-         keepalive_requests 1000000000;\ngzip_static on;\n{brotli}\nserver {{\n\
-         listen 127.0.0.1:{http1} backlog=4096;\nlisten 127.0.0.1:{http2} http2;\nroot {files};\n}}\n}}\n"
+         keepalive_requests 1000000000;\ngzip_static on;\n{brotli}\n{servers}}}\n"
     );
     fs::write(folder.join("nginx.conf"), text)?;
     let program = Path::new("/usr/sbin/nginx");
