@@ -1,7 +1,7 @@
 // The laptop sleeps past the end of the cookies, or its clock is wrong by an hour.
 
 import assert from "node:assert/strict";
-import { DATA, Person, VIEWER, World, complete, moveTo, passes, view, zarr } from "./stock.mjs";
+import { DATA, Person, VIEWER, World, complete, moveTo, passes, until, view, zarr } from "./stock.mjs";
 
 const HOUR = 3600;
 const FIRST = view([zarr("zarr", `${DATA}/lab-a/zarr2`)]);
@@ -17,7 +17,7 @@ await world.withChromium(async (browser) => {
   }
 });
 
-/** A page that wakes up renews before it reads: nothing is refused. */
+/** A page that wakes up renews by itself, before it reads: nothing is refused. */
 async function asleep(browser) {
   const ada = await Person.at(browser);
   await ada.signIn("Ada");
@@ -31,6 +31,7 @@ async function asleep(browser) {
   await control.send("Page.setWebLifecycleState", { state: "active" });
   await passes(page, 2 * HOUR);
   await page.evaluate(() => void dispatchEvent(new Event("focus")));
+  await until(page, "a renewal", () => world.renewals().length === 1);
   await moveTo(page, NEXT);
   await complete(page, 1);
   assert.deepEqual(world.renewals(), [200]);

@@ -30,6 +30,7 @@ function main() {
   zarr2("public/zarr2", { ...CUBE, seed: 11 });
   precomputed("public/precomputed", { ...CUBE, seed: 12 });
   tiles("public/tiles", 13);
+  omeZarr("public/ome.zarr", { ...CUBE, seed: 16 });
   write("evil/bait.json", "{}");
   write("data/lab-a/page.html", "<!doctype html><title>page</title><script>document.title = 'ran'</script>");
 }

@@ -30,13 +30,14 @@ async function openSeadragon(ada) {
   await page.close();
 }
 
-/** What it draws of this volume is not compared: all that it asks for comes, and nothing else is amiss. */
+/** Two volumes to be compared. What it draws of them is not: all that it asks for comes, and nothing else is amiss. */
 async function itkVtk(ada) {
   world.forget();
   const page = await ada.tab();
-  await page.goto(`${VIEWER}/itk-vtk/?image=${DATA}/lab-a/ome.zarr&rotate=false`);
-  const chunks = ({ uri, status }) => /^\/lab-a\/ome\.zarr\/0\/\d\/\d\/\d$/.test(uri) && status === 200;
-  await until(page, "all chunks", () => new Set(world.requests(chunks).map(({ uri }) => uri)).size === 64);
+  await page.goto(`${VIEWER}/itk-vtk/?image=${DATA}/lab-a/ome.zarr&fixedImage=${PUBLIC}/ome.zarr&rotate=false`);
+  const chunks = ({ uri, status }) => /\/ome\.zarr\/0\/\d\/\d\/\d$/.test(uri) && status === 200;
+  const came = () => new Set(world.requests(chunks).map(({ host, uri }) => host + uri));
+  await until(page, "all chunks of both", () => came().size === 2 * 64);
   await page.locator("canvas").first().waitFor();
   // The policy keeps out the loader of somebody else's plug-ins, which only pages that frame it need.
   assert.deepEqual(unexpected(page, /lib\.imjoy\.io/), []);
