@@ -182,7 +182,7 @@ where
                     let value = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, value);
                 }
-                Ok::<_, Infallible>(answering.until_sent(response))
+                Ok::<_, Infallible>(answering.until_sent(response, version))
             }
         });
         let mut serving = pin!(builder.serve_connection(socket, service));

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{Response, Version};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -44,8 +44,8 @@ struct Account {
 /// How every HTTP/2 connection begins (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// The most of an answer's body that is handed over at once. Taking such a part is a step forward,
-/// which an HTTP/2 stream makes only as far as the browser has read on.
+/// The most of an answer's body that is handed over at once over HTTP/2. Taking such a part is a step forward,
+/// which a stream makes only as far as the browser has read on.
 const PART_BYTES: usize = 64 * 1024;
 
 /// The account of one connection, shared by its socket and its requests.
@@ -190,9 +190,11 @@ pub(super) struct Answering {
 
 impl Answering {
     /// Keeps the request under way until the last of its answer's body has been handed over.
-    pub(super) fn until_sent(self, response: Response<Body>) -> Response<Body> {
+    pub(super) fn until_sent(self, response: Response<Body>, version: Version) -> Response<Body> {
         self.moved();
-        response.map(|body| Body::new(Guarded { body, rest: Bytes::new(), answering: self }))
+        // Over HTTP/1 what the socket takes is the step, and each part would be a call to the system.
+        let part = if version < Version::HTTP_2 { usize::MAX } else { PART_BYTES };
+        response.map(|body| Body::new(Guarded { body, rest: Bytes::new(), part, answering: self }))
     }
 
     fn moved(&self) {
@@ -220,6 +222,8 @@ struct Guarded {
     body: Body,
     /// What is left of the frame that is being handed over.
     rest: Bytes,
+    /// Bytes of a part at most.
+    part: usize,
     answering: Answering,
 }
 
@@ -241,7 +245,7 @@ impl HttpBody for Guarded {
                 end => return Poll::Ready(end),
             }
         }
-        let part = self.rest.len().min(PART_BYTES);
+        let part = self.rest.len().min(self.part);
         Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(part)))))
     }
 
