@@ -4,7 +4,8 @@
 // 1. A refusal counts where the service has said what is open, and the URL is not covered by it.
 // 2. It does not beside something that nothing covers and that was read all the same: that is public, and
 //    what is public has absent objects.
-// 3. What lies right below a data host, and listings, are tried by viewers while somebody types.
+// 3. What lies right below a data host, and listings, are tried by viewers while somebody types; folders above
+//    what is open, by some that look for metadata there.
 // 4. A page goes by its own reads, for nobody can tell which page a worker's are for. Viewers read what
 //    describes a volume in the page, before a worker reads any of it.
 
@@ -20,7 +21,7 @@ export class Closed {
   #cookies;
   #time;
   #roots;
-  #open = new Set(); // folders in which something was read that nothing covers
+  #open = new Map(); // folder in which something was read that nothing covers → its URL
   #refused = new Map(); // folder → {url, isSettled, isTold}
 
   /** `roots`: what URLs of data begin with. */
@@ -34,17 +35,18 @@ export class Closed {
   note(url, isRefused) {
     if (isRefused ? !this.#cookies.isClosed(url) : this.#cookies.covers(url)) return;
     const folder = this.#folderOf(url);
-    const known = isRefused ? [...this.#refused.keys()] : [...this.#open];
+    const known = [...(isRefused ? this.#refused : this.#open).keys()];
     if (!folder || known.length >= MOST || known.some((other) => folder.startsWith(other))) return;
     if (isRefused) return this.#refuse(folder, url);
-    this.#open.add(folder);
+    this.#open.set(folder, url);
     this.onchange();
   }
 
   /** Whether there is something to say that nobody has answered yet. */
   get isNews() {
+    this.#forgetCovered();
     return [...this.#refused].some(([folder, { url, isSettled, isTold }]) =>
-      isSettled && !isTold && !this.#isOpen(folder) && this.#cookies.isClosed(url));
+      isSettled && !isTold && !this.#isOpen(folder) && !this.#isAbove(folder) && this.#cookies.isClosed(url));
   }
 
   /** Nobody needs to hear again of what there is now. */
@@ -61,8 +63,17 @@ export class Closed {
     });
   }
 
+  /** Before the service had said what is open, nothing covered what was read. */
+  #forgetCovered() {
+    for (const [folder, url] of this.#open) if (this.#cookies.covers(url)) this.#open.delete(folder);
+  }
+
+  #isAbove(folder) {
+    return Boolean(this.#cookies.resources?.some((opened) => opened.startsWith(folder)));
+  }
+
   #isOpen(folder) {
-    return [...this.#open].some((open) => folder.startsWith(open) || open.startsWith(folder));
+    return [...this.#open.keys()].some((open) => folder.startsWith(open) || open.startsWith(folder));
   }
 
   #folderOf(url) {

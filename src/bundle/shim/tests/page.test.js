@@ -300,6 +300,20 @@ test("a read of what no rule opens brings a banner that leads to no sign-in, onc
   assert.equal(page.banner(), undefined, "the rules have changed");
 });
 
+test("access that was taken away is missed, even if the first read was faster than the service", async () => {
+  const world = new World();
+  labs(world);
+  const page = open(world, { cookie: LEDGER });
+  assert.equal((await page.read(FILE)).status, 200);
+  await world.pass(3 * SECOND);
+  labs(world, { resources: [`${DATA}lab-c/*`] });
+  world.edge = () => new Response("", { status: 403 });
+  await world.pass(HOUR);
+  const folder = FILE.slice(DATA.length).replace(/[^/]*$/, "");
+  assert.equal(await readFor(world, page, `${folder}another`), 403);
+  assert.ok(page.banner());
+});
+
 test("no word of missing access but the service's own counts", async () => {
   for (const [what, urls, more] of [
     ["absent beside what is there", ["lab-a/volume/.zarray", "lab-a/volume/0.0"]],
@@ -307,6 +321,7 @@ test("no word of missing access but the service's own counts", async () => {
     ["public beside absent", ["lab-p/volume/zarr.json", "lab-p/volume/.zarray", "lab-p/volume/c/0/0"]],
     ["public below absent", ["lab-p/volume/attributes.json", "lab-p/volume/0/.zarray"]],
     ["what somebody types", ["?list-type=2&prefix=lab-b", "lab-b", "lab-b/", "lab-b/volume/"]],
+    ["above what is open", ["lab-b/deep/attributes.json"], { resources: [`${DATA}lab-b/deep/volume/*`] }],
     ["a service that does not say what is open", ["lab-b/volume/.zarray"], { resources: undefined }],
   ]) {
     const world = new World();
