@@ -92,10 +92,14 @@ impl AppState {
         self.compress();
     }
 
+    /// Has the shim's own files compressed in the background, if they are not yet.
+    pub(super) fn compress_scripts(&self, snapshot: &Snapshot) {
+        self.0.compressor.take_on(&snapshot.scripts);
+    }
+
     /// Has what is not compressed yet compressed in the background.
     fn compress(&self) {
         let snapshot = self.snapshot();
-        self.0.compressor.take_on(&snapshot.scripts);
         for mount in snapshot.bundles.mounts() {
             if let Some(bundle) = &mount.bundle {
                 self.0.compressor.take_on(bundle);
@@ -178,6 +182,12 @@ impl AppState {
         let admitted = Admitted(self.clone());
         (before < most).then_some(admitted)
     }
+}
+
+/// Everyone who has arrived takes a place, or is turned away, before the costly part of anyone's work begins.
+/// Else those who wait would do so unseen, and the longer the more they are.
+pub(super) async fn everyone_has_arrived() {
+    tokio::task::yield_now().await;
 }
 
 /// Keys that came with a snapshot were read for it.

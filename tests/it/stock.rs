@@ -61,6 +61,12 @@ async fn a_host_that_takes_handoffs_opens_beside_those_that_share_cookies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_service_worker_reads_for_workers_that_have_no_shim() {
+    let world = World::start_with(Topology::Siblings, "service-worker").await;
+    world.tells("stock_service_worker.mjs").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn firefox_loads_renews_and_completes_views_as_well() {
     World::start(Topology::Siblings).await.tells("stock_firefox.mjs").await;
 }

@@ -122,6 +122,11 @@ struct Move {
 impl World {
     /// Starts everything.
     pub(super) async fn start(topology: Topology) -> Self {
+        Self::start_with(topology, "inline").await
+    }
+
+    /// Starts everything, with a `viewer.shim` that is not the default.
+    pub(super) async fn start_with(topology: Topology, shim: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         write_data(folder.path());
         let clock = Arc::new(WorldClock::new());
@@ -131,7 +136,7 @@ impl World {
         let control = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
 
         let provider = provider(login.address(), &clock);
-        let config = config(topology);
+        let config = format!("{}\n[viewer]\nshim = \"{shim}\"\n", config(topology));
         let snapshot = load(folder.path(), &config);
         let trusted = Arc::new(RwLock::new(trusted_keys(&snapshot)));
         let (stop, stopping) = watch::channel(Stopping::No);

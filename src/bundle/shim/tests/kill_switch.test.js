@@ -14,6 +14,7 @@ for (const [what, answer, isRemoved] of [
   ["a front page for every path", answered(200, "text/html; charset=utf-8"), true],
   ["something without a name", answered(200), true],
   ["a redirect", redirect, false],
+  ["a firewall's challenge", answered(202, "text/html"), false],
   ["a refusal", answered(403, "text/html"), false],
   ["an error", answered(503, "text/html"), false],
   ["no answer", Promise.reject(new TypeError("Failed to fetch")), false],
