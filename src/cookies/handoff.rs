@@ -31,9 +31,9 @@ const MARK_PREFIX: &str = "__Secure-edgemint-handoff-";
 /// Hexadecimal digits behind the prefix.
 const MARK_DIGITS: usize = 8;
 
-/// The most marks that are removed at once: twice as many as a person's default limit gives within the
-/// minute that they live.
-const MOST_REMOVED: usize = 128;
+/// The most marks that are removed at once. A browser gets a few within the minute that they live; others may
+/// plant more, and all lines have to fit into an answer.
+const MOST_REMOVED: usize = 32;
 
 /// The path that marks are sent to: that of the handoff, and nothing else.
 const MARK_PATH: &str = "/session/handoff";
@@ -98,6 +98,8 @@ struct Content {
     origin: String,
     made: EpochSeconds,
     person: Option<Person>,
+    /// Left out where it is not so, which instances of before it understand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     signed_out: bool,
 }
 
@@ -232,9 +234,9 @@ impl Mark {
         domain: &str,
     ) -> Vec<String> {
         let names: BTreeSet<&str> =
-            cookies.map(|(name, _)| name).filter(|name| is_mark(name)).take(MOST_REMOVED).collect();
+            cookies.map(|(name, _)| name).filter(|name| is_mark(name)).collect();
         let line = |name: &&str| expired_handoff_mark(name, domain, MARK_PATH);
-        names.iter().map(line).collect()
+        names.iter().take(MOST_REMOVED).map(line).collect()
     }
 
     /// A name for each, so that tabs that ask at once do not take each other's.
