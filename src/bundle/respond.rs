@@ -1,7 +1,7 @@
 //! Decides what the answer to a request is.
 
 use axum::http::header::ACCEPT;
-use axum::http::{HeaderMap, Method, request};
+use axum::http::{HeaderMap, Method};
 
 use super::range::Selection;
 use super::{Accepted, Bundle, Found, Outcome, conditional, path};
@@ -15,12 +15,6 @@ pub struct RequestParts<'a> {
     pub path: &'a str,
     /// All header fields.
     pub headers: &'a HeaderMap,
-}
-
-impl<'a> From<&'a request::Parts> for RequestParts<'a> {
-    fn from(parts: &'a request::Parts) -> Self {
-        Self { method: &parts.method, path: parts.uri.path(), headers: &parts.headers }
-    }
 }
 
 /// Decides the answer to a request. Reads nothing but memory; see [`Outcome::answer`] for what stays on disk.
@@ -78,11 +72,7 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
-
-    use super::super::testing::{
-        DIGITS, NAVIGATE, ask, ask_of, bundle, encoded_bundle, etag, lines,
-    };
+    use super::super::testing::{DIGITS, NAVIGATE, ask, ask_of, encoded_bundle, etag, lines};
     use super::*;
 
     #[test]
@@ -178,14 +168,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn request_parts_leave_the_query_out() {
-        let request = Request::get("/main.js?v=1").body(()).unwrap();
-        let (parts, ()) = request.into_parts();
-        let bundle = bundle();
-        let outcome = respond(&bundle, &RequestParts::from(&parts));
-        assert!(matches!(outcome, Outcome::File { .. }), "{outcome:?}");
-    }
     #[test]
     fn the_coding_that_is_liked_best_is_the_answer_with_a_tag_of_its_own() {
         let bundle = encoded_bundle();

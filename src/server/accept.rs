@@ -155,11 +155,7 @@ where
     async fn run(mut self, socket: TcpStream) {
         // Answers are small and waited for.
         let _ = socket.set_nodelay(true);
-        let activity = Activity::new(Patience {
-            head: self.limits.header_timeout,
-            work: self.limits.body_timeout + self.limits.request_timeout,
-            idle: self.limits.idle_timeout,
-        });
+        let activity = Activity::new(patience(&self.limits));
         let socket = TokioIo::new(Watched { socket, activity: activity.clone() });
         let builder = builder(&self.limits);
         let (account, answers) = (activity.clone(), self.answers.clone());
@@ -213,6 +209,14 @@ where
                 }
             }
         }
+    }
+}
+
+fn patience(limits: &Limits) -> Patience {
+    Patience {
+        head: limits.header_timeout,
+        work: limits.body_timeout + limits.request_timeout,
+        idle: limits.idle_timeout,
     }
 }
 

@@ -58,20 +58,20 @@ impl FromRequestParts<AppState> for Asked {
         let here = here.unwrap_or_else(|| Here::at_the_site(&snapshot.config.site));
         let id = parts.extensions.get().cloned().unwrap_or_else(RequestId::random);
         let peer = parts.extensions.get().copied().unwrap_or_default();
-        let mut asked = Self::new(state, snapshot, here, peer, id);
-        (asked.method, asked.headers) = (parts.method.clone(), parts.headers.clone());
-        Ok(asked)
+        let head = (parts.method.clone(), parts.headers.clone());
+        Ok(Self::new(state, snapshot, here, peer, id, head))
     }
 }
 
 impl Asked {
-    /// A request without method and headers yet.
+    /// Puts together what is known of a request.
     pub(super) fn new(
         state: &AppState,
         snapshot: Arc<Snapshot>,
         here: Here,
         peer: Peer,
         id: RequestId,
+        (method, headers): (Method, HeaderMap),
     ) -> Self {
         Self {
             state: state.clone(),
@@ -79,8 +79,8 @@ impl Asked {
             url: here.url,
             trusted_hops: here.trusted_hops,
             snapshot,
-            method: Method::GET,
-            headers: HeaderMap::new(),
+            method,
+            headers,
             id,
             peer,
             now: state.clock().now(),

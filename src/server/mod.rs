@@ -5,6 +5,8 @@
 //! | `/session`, `/session/cookies`, `/session/login`, `/session/logout` | `session` |
 //! | `/session/callback/{provider}` | `sign_in` |
 //! | `/session/verify/nginx` | `verify` |
+//! | `/session/handoff` and under it | `handoff` |
+//! | `/session/shim.js`, `/session/worker.js` | `shim` |
 //! | `/healthz`, `/readyz` | `router` |
 //! | everything else | `viewer` |
 //! | `/metrics`, on its own listener | `admin` |

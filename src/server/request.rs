@@ -69,7 +69,7 @@ impl Here {
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// The loopback address: nobody's, for a router that is driven without a connection.
+/// The loopback address: nobody's. `Service` says which it is.
 impl Default for Peer {
     fn default() -> Self {
         Self(IpAddr::V4(Ipv4Addr::LOCALHOST))

@@ -22,7 +22,7 @@ use super::error::ServeError;
 use super::harden;
 use super::request::{Here, Peer, Reader, RequestId, check_site};
 use super::snapshot::{NotSigning, Snapshot};
-use super::state::AppState;
+use super::state::{self, AppState};
 use super::throttle::TooMany;
 use super::{cors, handoff, record, session, shim, sign_in, verify, viewer};
 use crate::authn::browser_address;
@@ -35,11 +35,11 @@ use crate::telemetry::Route;
 #[derive(Clone, Debug)]
 pub struct Service {
     state: AppState,
-    session: TowerToHyperService<Router>,
+    own: TowerToHyperService<Router>,
 }
 
 /// Paths of the service's own; every other one is the viewer's.
-fn session(state: AppState) -> Router {
+fn own_paths(state: AppState) -> Router {
     Router::new()
         .route(
             "/session",
@@ -114,13 +114,14 @@ impl Service {
     /// Makes the service.
     #[must_use]
     pub fn new(state: AppState) -> Self {
-        Self { session: TowerToHyperService::new(session(state.clone())), state }
+        Self { own: TowerToHyperService::new(own_paths(state.clone())), state }
     }
 
     /// Answers a request. What every request passes stands here: its number, the limits, the host's name.
     pub async fn answer(&self, request: Request, peer: Peer) -> Response {
         let id = RequestId::random();
         let route = route_of(request.uri().path());
+        let is_head = request.method() == Method::HEAD;
         let (reader, origin) =
             (Reader::of(request.headers()), cors::origin(request.headers()).cloned());
         let snapshot = self.state.snapshot();
@@ -136,7 +137,7 @@ impl Service {
             response.headers_mut().entry(header::WWW_AUTHENTICATE).or_insert(challenge);
         }
         harden::answer(&config.site, route, &id, response.headers_mut());
-        response
+        if is_head { without_body(response) } else { response }
     }
 
     async fn limited(
@@ -184,11 +185,11 @@ impl Service {
     ) -> Response {
         if route == Route::Bundle {
             let (Parts { uri, method, headers, .. }, _) = request.into_parts();
-            let mut asked = Asked::new(&self.state, snapshot, here, peer, id.clone());
-            (asked.method, asked.headers) = (method, headers);
+            let asked =
+                Asked::new(&self.state, snapshot, here, peer, id.clone(), (method, headers));
             return viewer::serve(asked, &uri).await;
         }
-        everyone_has_arrived().await;
+        state::everyone_has_arrived().await;
         request.extensions_mut().insert(here);
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(id.clone());
@@ -196,17 +197,21 @@ impl Service {
     }
 
     async fn routed(&self, request: Request) -> Response {
-        match self.session.call(request).await {
+        match self.own.call(request).await {
             Ok(response) => response,
             Err(impossible) => match impossible {},
         }
     }
 }
 
-/// Everyone who has arrived takes a place, or is turned away, before the costly part of anyone's work begins.
-/// Else those who wait would do so unseen, and the longer the more they are.
-pub(super) async fn everyone_has_arrived() {
-    tokio::task::yield_now().await;
+/// The answer to a HEAD: all that a GET would get but the body (RFC 9110 section 9.3.2). Over HTTP/2 nobody else
+/// takes it away.
+fn without_body(mut response: Response) -> Response {
+    let length = response.body().size_hint().exact().filter(|length| *length > 0);
+    if let Some(length) = length {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+    }
+    response.map(|_| Body::empty())
 }
 
 /// What is limited per address. nginx asks `/session/verify` for everybody, and the bundle is files.

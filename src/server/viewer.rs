@@ -5,7 +5,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::asked::Asked;
 use super::error::{ServeError, append};
-use super::router::everyone_has_arrived;
+use super::state::everyone_has_arrived;
 use crate::bundle::{Outcome, Place, RequestParts, respond};
 
 /// Answers a file of the bundle. Pages carry cookies as the ledger asks; scripts and images never do,

@@ -1,7 +1,7 @@
 //! The attacks that docs/THREATS.md lists, by their numbers. Each is refused or harms nobody, and a
 //! wrong credential leaves its reason in the record, and nothing of itself.
 //!
-//! A case stands here once, whatever shows parts of it elsewhere. Through the router where bytes on the
+//! A case stands here once, whatever shows parts of it elsewhere. Without a socket where bytes on the
 //! wire play no part, else against the program.
 
 /// What a browser is made to do.

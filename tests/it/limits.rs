@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use edgemint::config::{Environment, Limits};
 use edgemint::server::{Process, Server, Stopping};
 use reqwest::Client;
@@ -13,6 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::support::{App, CONFIG, HOST, person};
+
+/// No name of the service.
+const ELSEWHERE: &str = "elsewhere.example.org";
 
 /// What any step may take that should take no time at all; the machine may be busy.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -49,7 +52,8 @@ impl Running {
     /// A client that speaks HTTP/2 from its first byte.
     fn http2(&self) -> Client {
         let client = Client::builder().no_proxy().tls_certs_only([]).http2_prior_knowledge();
-        client.resolve(HOST, self.address).build().unwrap()
+        let client = client.resolve(HOST, self.address).resolve(ELSEWHERE, self.address);
+        client.build().unwrap()
     }
 
     /// What the rules open to Ada, asked over a connection.
@@ -351,6 +355,30 @@ async fn http2_works_with_a_header_of_60_kilobytes_and_gets_431_over_the_limit()
             (answer.version(), answer.status().as_u16()),
             (axum::http::Version::HTTP_2, status)
         );
+    }
+}
+
+#[tokio::test]
+async fn head_over_http2_is_answered_without_a_body_whatever_the_answer() {
+    let running = Running::new(|_| {});
+    for (path, host, status) in [
+        ("/absent.js", HOST, 404),
+        ("/session/absent", HOST, 404),
+        ("/session", HOST, 401),
+        ("/absent.js", ELSEWHERE, 421),
+        ("/readyz", HOST, 200),
+    ] {
+        let get = |method: Method| {
+            let client = running.http2();
+            let request = client.request(method, format!("http://{host}{path}"));
+            async move { request.send().await.unwrap() }
+        };
+        let (head, whole) = (get(Method::HEAD).await, get(Method::GET).await);
+        assert_eq!(head.status(), status, "{path} at {host}");
+        let length = |answer: &reqwest::Response| answer.headers().get("content-length").cloned();
+        assert_eq!(length(&head).is_some(), length(&whole).is_some(), "{path} at {host}");
+        let (head, whole) = (head.bytes().await.unwrap(), whole.bytes().await.unwrap());
+        assert!(head.is_empty() && !whole.is_empty(), "{path} at {host}");
     }
 }
 

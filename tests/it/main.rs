@@ -17,7 +17,7 @@ mod bundle_following;
 mod bundle_s3;
 /// The edge of the program: arguments, exit codes, what is printed.
 mod cli;
-/// Scripts of other origins, through the router.
+/// Scripts of other origins, without a socket.
 mod cors;
 /// Every key of the configuration stands in its reference, and every example is right.
 mod docs;
@@ -25,7 +25,7 @@ mod docs;
 mod eventbridge;
 /// The service follows its key ring, in a folder and in Parameter Store.
 mod following;
-/// Every signed front but the load balancer, through the router.
+/// Every signed front but the load balancer, without a socket.
 mod fronts;
 /// What the fuzz targets assert, over their corpus.
 mod fuzz_corpus;
@@ -85,7 +85,7 @@ mod scripts;
 mod secrets;
 /// The program as a process: its log, its signals, its metrics.
 mod serve;
-/// `/session` and everything under it, through the router.
+/// `/session` and everything under it, without a socket.
 mod session;
 /// The shim's own tests, in JavaScript and in a browser.
 mod shim;
@@ -97,11 +97,11 @@ mod stock;
 mod support;
 /// `deploy/systemd/`, by a real systemd.
 mod systemd;
-/// How often a person and an address may ask, through the router.
+/// How often a person and an address may ask, without a socket.
 mod throttle;
 /// The foreign tools, and how to ask them.
 mod tools;
-/// What nginx asks before it lets a request pass, through the router.
+/// What nginx asks before it lets a request pass, without a socket.
 mod verify;
-/// The viewer bundle and its cookies, through the router.
+/// The viewer bundle and its cookies, without a socket.
 mod viewer;
