@@ -91,7 +91,7 @@ fn describe(snapshot: &Snapshot) {
             (None, Some(_)) => "cookies for this host only, set there by handoff".to_owned(),
             (None, None) => "cookies for this host only".to_owned(),
         };
-        line("data", &format!("{}, {cookies}", distribution.base));
+        line("data", &format!("{}, {cookies}", distribution.url_prefix()));
     }
     for rule in &config.rules {
         line("rule", &describe_rule(rule));

@@ -130,9 +130,14 @@ fn check_dataset(
     });
     let dataset = dataset.ok()?;
     let covered = |resource: &ResourceTemplate| resource.may_cover(dataset.url());
-    if resources.is_some_and(|resources| !resources.iter().any(covered)) {
-        let message = format!("{} is under none of the rule's resources", dataset.url());
-        problems.add(key("source"), message);
+    if let Some(resources) = resources.filter(|resources| !resources.iter().any(covered)) {
+        let url = dataset.url();
+        let folder = url::Url::parse(&format!("{url}/")).ok();
+        let hint = match folder.filter(|folder| resources.iter().any(|one| one.may_cover(folder))) {
+            Some(folder) => format!("; write {folder}"),
+            None => String::new(),
+        };
+        problems.add(key("source"), format!("{url} is under none of the rule's resources{hint}"));
     }
     Some(dataset)
 }

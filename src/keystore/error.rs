@@ -189,7 +189,7 @@ pub enum KeystoreError {
     /// A folder of secrets that is not there.
     #[error(
         "there is no folder {folder}, where {file} is to be; make it, as the user that runs the service: \
-         mkdir -m 700 {folder}",
+         mkdir -p -m 700 '{folder}'",
         folder = .folder.display(), file = .file.display()
     )]
     NoFolder {

@@ -410,6 +410,13 @@ fn check_says_what_is_added_to_bundles_and_what_stays_on_disk() {
         .unwrap();
     let text = out(&check(&folder, &[]));
     assert!(text.contains("\n    csp     off: pages run every script"), "{text}");
+
+    let bare = dataset.replace("/lab-a/em", "/lab-a");
+    std::fs::write(&file, CONFIG.replace(rule, &format!("{rule}\n{bare}"))).unwrap();
+    let refused = check(&folder, &[]);
+    let hint = "is under none of the rule's resources; write https://data.example.org/lab-a/";
+    let said = out(&refused) + &err(&refused);
+    assert!(!refused.status.success() && said.contains(hint), "{said}");
 }
 
 #[test]

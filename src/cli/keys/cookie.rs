@@ -40,7 +40,11 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Done> {
         return Ok(Done::Yes);
     };
     let name = file.display();
-    let former = former(file).with_context(|| format!("cannot read {name}"))?;
+    let former = former(file).map_err(|error| match error.downcast_ref() {
+        // It says itself what is to be written there.
+        Some(KeystoreError::NoFolder { .. }) => error,
+        _ => error.context(format!("cannot read {name}")),
+    })?;
     let change = match former {
         None if options.second || options.swap => {
             bail!("{name} holds no key yet; make the first: edgemint keys cookie --out {name}")

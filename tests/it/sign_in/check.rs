@@ -109,7 +109,7 @@ fn an_absent_folder_of_secrets_is_named_with_place_key_and_what_to_do() {
         let expected =
             format!("{begin}there is no folder {secrets}, where {secrets}/{file} is to be");
         assert!(line.contains(&expected), "{line}");
-        assert!(line.ends_with(&format!("mkdir -m 700 {secrets}")), "{line}");
+        assert!(line.ends_with(&format!("mkdir -p -m 700 '{secrets}'")), "{line}");
     }
 }
 

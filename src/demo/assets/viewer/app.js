@@ -48,7 +48,8 @@ async function readSession() {
 /** What the service said when no rule opens anything; otherwise nothing. */
 function noAccess() {
   if (!session || shim.state !== "no-access") return "";
-  return session.withheld?.[0] ?? "No rule opens anything for you";
+  const why = session.withheld?.[0] ?? "no rule opens anything for you";
+  return `${why}: ask the person who runs this viewer to add you to a group`;
 }
 
 /** Signed in, with a rule that opens something, and yet without live cookies. */
@@ -133,7 +134,7 @@ function countdown(live) {
     if (cookies) return ["gone", `signed out · cookies expired at ${clock(cookies.expiresAt)}`];
     return ["none", document.body.dataset.session === "out" ? "signed out · no cookies" : "…"];
   }
-  if (noAccess()) return ["none", live ? `${expiry} · no rule renews them` : "no cookies · no rule opens anything for you"];
+  if (noAccess()) return ["none", live ? `${expiry} · no rule renews them` : "no cookies"];
   if (!cookies) return ["none", "asking for cookies …"];
   const renewal = `renew in ${shim.renewsIn ?? 0}\u00a0s`;
   return live ? ["", `${expiry} · ${renewal}`] : ["gone", `cookies expired at ${clock(cookies.expiresAt)} · ${renewal}`];
@@ -687,8 +688,8 @@ async function start() {
   showWho();
   showVolumes();
   log(session ? `signed in as ${session.email || session.subject}` : "not signed in");
-  if (session) await shim.renew();
   shim.addEventListener("change", ({ detail }) => stateChanged(detail.state));
+  if (session) await shim.renew();
   tick();
   setInterval(tick, 250);
   showResources();
