@@ -127,7 +127,7 @@ impl Injection {
     fn rewrite(&self, body: &[u8]) -> Result<Rewritten, RewritingError> {
         let shim = self.text().map(|shim| format!("<script>{shim}</script>"));
         let to_place = Cell::new(shim.as_deref());
-        let inline = RefCell::new(Vec::new());
+        let (inline, base) = (RefCell::new(Vec::new()), RefCell::new(None));
         let mut output = Vec::with_capacity(body.len() + shim.as_ref().map_or(0, String::len));
         let handlers = vec![
             // A script may stand before a head that is spelled out, which browsers then overlook.
@@ -141,8 +141,16 @@ impl Injection {
                 to_place.set(None);
                 Ok(())
             }),
+            // The first one counts (HTML, "the base element").
+            element!("base[href]", |element| {
+                let mut base = base.borrow_mut();
+                *base = base
+                    .take()
+                    .or(resolve(None, &element.get_attribute("href").unwrap_or_default()));
+                Ok(())
+            }),
             element!("script[integrity], link[integrity]", |element| {
-                if self.shim.is_some() && self.is_own(element) {
+                if self.shim.is_some() && self.is_own(element, base.borrow().as_ref()) {
                     element.remove_attribute("integrity");
                 }
                 Ok(())
@@ -180,17 +188,22 @@ impl Injection {
     }
 
     /// Whether what an element loads is served by this site.
-    fn is_own(&self, element: &Element<'_, '_>) -> bool {
+    fn is_own(&self, element: &Element<'_, '_>, base: Option<&Url>) -> bool {
         let url = element.get_attribute("src").or_else(|| element.get_attribute("href"));
-        // Where the page itself is does not matter, as long as it is nowhere else.
-        let here = Url::parse("https://here.invalid/").ok();
-        let url = Url::options().base_url(here.as_ref()).parse(&url.unwrap_or_default());
-        url.is_ok_and(|url| {
+        resolve(base, &url.unwrap_or_default()).is_some_and(|url| {
             let host = url.host_str().unwrap_or_default();
             let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-            host == "here.invalid" || self.own.contains(&host)
+            host == HERE || self.own.contains(&host)
         })
     }
+}
+
+/// Where the page itself is does not matter, as long as it is nowhere else.
+const HERE: &str = "here.invalid";
+
+fn resolve(base: Option<&Url>, text: &str) -> Option<Url> {
+    let here = Url::parse(&format!("https://{HERE}/")).ok();
+    Url::options().base_url(base.or(here.as_ref())).parse(text).ok()
 }
 
 /// A text in UTF-8. One that begins with the byte order mark of UTF-16 is read as that by browsers, whatever its
@@ -372,6 +385,16 @@ mod tests {
         ] {
             let page = page(&format!("<script src='{other}' integrity=sha384-x></script>"));
             assert!(page.contains("sha384-x"), "{page}");
+        }
+        let script = "<script src=a.js integrity=sha384-x></script>";
+        for (base, is_kept) in [
+            ("<base href='https://cdn.example.org/x/'>", true),
+            ("<base target=_top><base href=//cdn.example.org><base href=/>", true),
+            ("<base href=/viewer/><base href='https://cdn.example.org/'>", false),
+            ("<base href='https://viewer.example.org/v/'>", false),
+        ] {
+            let page = page(&format!("{base}{script}"));
+            assert_eq!(page.contains("sha384-x"), is_kept, "{page}");
         }
     }
 
