@@ -86,10 +86,11 @@ impl Web {
         let mut ports = Vec::new();
         for one in behind {
             let (at, to) = (free_port()?, one.http1);
-            servers += &format!(
+            let server = format!(
                 "server {{\nlisten 127.0.0.1:{at};\nlocation / {{\nproxy_pass http://127.0.0.1:{to};\n\
                  proxy_set_header Host $http_host;\n{said}}}\n}}\n"
             );
+            servers.push_str(&server);
             ports.push(at);
         }
         let command = nginx_with(site, port, &servers)?;
