@@ -22,7 +22,7 @@ test: tools lint
 fuzz:
 	fuzz/run.sh
 
-# Figures beside those of OpenSSL, of AWS's libraries on Node.js and of nginx, about nine minutes after
+# Figures beside those of OpenSSL, of AWS's libraries on Node.js and of nginx, about seven minutes after
 # the build. Linux only; the machine should have nothing else to do.
 bench:
 	sh tests/tools/install.sh bench

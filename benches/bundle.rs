@@ -25,7 +25,7 @@ const ROUND: u64 = 1;
 const STARTS: usize = 5;
 
 /// Questions, protocols and servers; and the compression of the bundle, which takes a while.
-pub(crate) const SECONDS: u64 = (6 * 2 * 3 * ROUNDS) as u64 * (ROUND + 1) + 60;
+pub(crate) const SECONDS: u64 = (6 * 2 * 3 * ROUNDS) as u64 * ROUND + 30;
 
 /// One thing to ask for, again and again.
 pub(crate) struct Question {
