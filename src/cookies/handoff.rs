@@ -98,8 +98,6 @@ struct Content {
     origin: String,
     made: EpochSeconds,
     person: Option<Person>,
-    /// Left out where it is not so, which instances of before it understand.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     signed_out: bool,
 }
 
